@@ -1,0 +1,67 @@
+import type { JsonObject } from './json.ts'
+
+/** Time, so that tests can hold it still. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Milliseconds of a clock that never goes back; fractions allowed. */
+  monotonic(): number
+}
+
+/** Structured log. Fields never hold secrets or argument values. */
+export interface Logger {
+  debug(fields: Readonly<Record<string, unknown>>, text: string): void
+  info(fields: Readonly<Record<string, unknown>>, text: string): void
+  warn(fields: Readonly<Record<string, unknown>>, text: string): void
+  error(fields: Readonly<Record<string, unknown>>, text: string): void
+}
+
+/** Everything shared between workers or instances. Keys are prefixed per chain entry. */
+export interface Store {
+  get(key: string): Promise<Uint8Array | null>
+  /** @param ttlMs lifetime in milliseconds; a store always needs one, so that nothing stays for ever */
+  set(key: string, value: Uint8Array, ttlMs: number): Promise<void>
+  delete(key: string): Promise<void>
+  /** Adds `by` to a counter that lives `ttlMs` from its first use, and gives the new value. */
+  increment(key: string, by: number, ttlMs: number): Promise<number>
+}
+
+/** Rights and limits of one client, as the policy's `access_control.clients.<id>` says (R040-R045). */
+export interface ClientRules {
+  /** Servers it may use; `*` = all. `null` = the policy does not say, so `default_policy` decides. */
+  readonly allowedServers: readonly string[] | null
+  /** Tools it may call, by server (`*` = any server); names are globs. `null` = every tool of an allowed server. */
+  readonly allowedTools: Readonly<Record<string, readonly string[]>> | null
+  /** `100/minute`, as written. */
+  readonly rateLimit: string | null
+  readonly requestsPerMinute: number | null
+  readonly tokensPerDay: number | null
+}
+
+/** The policy's `access_control` section. */
+export interface AccessControl {
+  readonly defaultPolicy: 'allow' | 'deny'
+  /** By client name; `*` holds for a client that is not named. */
+  readonly clients: ReadonlyMap<string, ClientRules>
+}
+
+/** What an interceptor gets besides its options, once, at load. */
+export interface Environment {
+  /** The chain entry's own name: `audit`, `jq#2`. */
+  readonly entry: string
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly store: Store
+  /** The names of the servers that are configured. */
+  readonly servers: readonly string[]
+  /** The policy's `access_control`; `null` when it has none. */
+  readonly accessControl: AccessControl | null
+  /** Where relative paths in options start: the folder of the policy file. */
+  readonly baseDir: string
+  /** Reads a file of options relative to `baseDir`. */
+  resolve(path: string): string
+  /**
+   * The tools of a server as its last `tools/list` told them, by name; `null` when none passed yet. Untrusted input.
+   */
+  tools(server: string): ReadonlyMap<string, JsonObject> | null
+}

@@ -1,0 +1,98 @@
+import type { ErrorCode } from './errors.ts'
+import type { JsonObject } from './json.ts'
+import type { Direction, Kind, Message } from './message.ts'
+import type { VerdictAction } from './verdict.ts'
+
+/** The authenticated identity of a client. */
+export interface Principal {
+  /** The client's name as the configuration knows it; `anonymous` when it showed no credential. */
+  readonly id: string
+  /** How it was established. `claimed` = a bare `X-Client-ID`, which counts only where the operator allows it. */
+  readonly via: 'anonymous' | 'api-key' | 'claimed'
+}
+
+/** One client request and everything that belongs to it until its answer ended; or one lone notification. */
+export interface Exchange {
+  /** Unique within this instance; appears in every log line about the exchange. */
+  readonly id: string
+  readonly server: string
+  readonly method: string
+  readonly name: string
+  /** The client's session, as an opaque short fingerprint; `null` without one. Never a credential. */
+  readonly session: string | null
+  readonly principal: Principal
+  /** Milliseconds since the epoch, by the environment's clock. */
+  readonly startedAt: number
+  /** Aborted when the exchange ends for any reason. Made on first use. */
+  readonly signal: AbortSignal
+  /** A header of the client's HTTP request; several fields are joined by `, `. Credentials are never shown: `null`. */
+  header(name: string): string | null
+  /**
+   * Sends another message to the same server, in the same session, outside the chain, and gives its answer.
+   * Notifications that come with the answer are dropped. Rejects with a `SluiceError`.
+   * @param message a JSON-RPC request; its `id` is replaced by one of the proxy's own
+   */
+  call(message: JsonObject): Promise<Message>
+  /** Adds a field to this exchange's access and audit line. Never a secret. At most 32 fields. */
+  note(key: string, value: string | number | boolean): void
+}
+
+/** How an exchange ended. */
+export type OutcomeStatus =
+  /** Answered by the server with a result. */
+  | 'ok'
+  /** Answered by the server with a result that says `isError: true`. */
+  | 'tool_error'
+  /** Answered by the server with a JSON-RPC error or an HTTP error. */
+  | 'error'
+  /** Answered by an interceptor. */
+  | 'replied'
+  /** Refused by an interceptor. */
+  | 'denied'
+  /** A notification that an interceptor let vanish. */
+  | 'dropped'
+  /** The client left before the answer ended. */
+  | 'aborted'
+  /** The proxy could not get an answer, or an interceptor failed. */
+  | 'failed'
+
+/** A verdict, or a failure, of one interceptor in one exchange. */
+export interface VerdictRecord {
+  /** The chain entry: the interceptor's name, with `#2` and so on where it stands in the chain more than once. */
+  readonly entry: string
+  readonly mode: 'enforce' | 'shadow'
+  readonly kind: Kind
+  readonly direction: Direction
+  /** `edit`: it changed the message; `fail`: it threw, timed out or met a message it could not read. */
+  readonly action: VerdictAction | 'edit' | 'fail'
+  readonly code: ErrorCode | null
+  readonly reason: string
+}
+
+/** The end of an exchange, for `end` hooks, access log and metrics. */
+export interface Outcome {
+  readonly status: OutcomeStatus
+  /** Our error code, where Sluice made the answer an error; else `null`. */
+  readonly code: ErrorCode | null
+  /** One sentence for people; `''` when all went well. */
+  readonly reason: string
+  readonly httpStatus: number
+  /** From the first byte of the request's head to the last byte of the answer. */
+  readonly durationMs: number
+  /** From sending to the server until the end of its answer; 0 when it was not asked. */
+  readonly upstreamMs: number
+  /** From sending to the server until the head of its answer; 0 when it was not asked. */
+  readonly firstByteMs: number
+  /** Bytes of the message sent to the server, and of the answer's body sent to the client. */
+  readonly bytesToServer: number
+  readonly bytesToClient: number
+  /** Messages passed to the client that the chain saw; 0 where nobody looked. */
+  readonly messagesToClient: number
+  /** The replica that answered; `''` when none was asked. */
+  readonly replica: string
+  readonly verdicts: readonly VerdictRecord[]
+  /** Microseconds spent in each chain entry, by entry. */
+  readonly interceptorMicros: Readonly<Record<string, number>>
+  /** What `Exchange.note` collected. */
+  readonly notes: Readonly<Record<string, string | number | boolean>>
+}

@@ -1,0 +1,18 @@
+export { z } from 'zod'
+export type { AccessControl, ClientRules, Clock, Environment, Logger, Store } from './environment.ts'
+export { type ErrorCode, ERRORS, type ErrorSource, type ErrorSpec, type Retry, SluiceError } from './errors.ts'
+export type { Exchange, Outcome, OutcomeStatus, Principal, VerdictRecord } from './exchange.ts'
+export {
+  defineInterceptor,
+  type Hook,
+  type Hooks,
+  type Interceptor,
+  type InterceptorDefinition,
+  isInterceptor,
+  type MaybeAsync,
+  type Schema,
+} from './interceptor.ts'
+export type { Json, JsonObject } from './json.ts'
+export type { Look, Need } from './look.ts'
+export type { Direction, Kind, Message } from './message.ts'
+export { Verdict, type VerdictAction } from './verdict.ts'

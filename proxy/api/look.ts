@@ -1,0 +1,24 @@
+import type { Direction } from './message.ts'
+
+/** How much of a message a hook reads. Each one includes those before it. */
+export type Need = 'envelope' | 'bytes' | 'json'
+
+/**
+ * How closely a hook looks. The proxy scans, buffers and parses only for the closest look of a plan; where nobody
+ * looks, bytes are piped.
+ */
+export interface Look {
+  /** `envelope`: kind, method, name, id, size. `bytes`: and `bytes()`. `json`: and `json()`. */
+  readonly need: Need
+  /** Whether the hook may call `edit()` or `replace()`. Default false. */
+  readonly edits?: boolean
+  /** Which way the message must travel for the hook to see it. Default: both. */
+  readonly directions?: readonly Direction[]
+  /** The largest message the hook looks at, in bytes. Default 4 MiB. */
+  readonly maxBytes?: number
+  /**
+   * What happens to a larger one: `skip` = it passes unseen, `deny` = it is refused. Default: `deny` where the
+   * entry's `on_failure` is `closed`, else `skip`.
+   */
+  readonly tooBig?: 'skip' | 'deny'
+}

@@ -1,0 +1,53 @@
+import type { Outcome } from '../api/index.ts'
+import { type Channel, channel } from 'node:diagnostics_channel'
+
+/** A server as metrics and log see an exchange with it: the exchange itself, plus what only the end knows. */
+export interface ExchangeEnd {
+  readonly id: string
+  readonly server: string
+  readonly method: string
+  readonly name: string
+  readonly client: string
+  readonly session: string | null
+  readonly startedAt: number
+  readonly era: 'legacy' | 'modern'
+  readonly httpMethod: string
+  readonly outcome: Outcome
+}
+
+/** A request that was refused before it became an exchange (bad Host, bad JSON, no such path). */
+export interface Refusal {
+  readonly code: string
+  readonly status: number
+  readonly reason: string
+}
+
+/** A policy or configuration that was, or was not, taken into use. */
+export interface Reload {
+  readonly what: 'policy' | 'config' | 'tls'
+  readonly ok: boolean
+  readonly generation: number
+  /** The whole error text when `ok` is false. */
+  readonly text: string
+}
+
+/** Something an operator should know, with its level. */
+export interface Notice {
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly text: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Diagnostics channels: the hot files publish, `observe` subscribes, nobody imports log or metrics. Publishing costs
+ * one boolean (`hasSubscribers`) when nobody listens.
+ */
+export const channels = {
+  /** An exchange began: active requests + 1. The message is the exchange's server name. */
+  exchangeStart: channel('sluice:exchange:start') as Channel<unknown, string>,
+  /** An exchange ended, exactly once each. */
+  exchangeEnd: channel('sluice:exchange:end') as Channel<unknown, ExchangeEnd>,
+  refusal: channel('sluice:refusal') as Channel<unknown, Refusal>,
+  reload: channel('sluice:reload') as Channel<unknown, Reload>,
+  notice: channel('sluice:notice') as Channel<unknown, Notice>,
+} as const

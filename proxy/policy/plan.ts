@@ -1,0 +1,69 @@
+import type { Direction, Hooks, Kind, Need } from '../api/index.ts'
+
+/** One chain entry as one phase of a plan runs it. Everything that depends only on the policy is settled here. */
+export interface Step {
+  /** Position of the entry in the whole chain, from 0: also its slot for state and timing in an exchange. */
+  readonly slot: number
+  /** The entry's own name: `access`, `jq#2`. */
+  readonly entry: string
+  readonly mode: 'enforce' | 'shadow'
+  readonly hooks: Hooks<unknown>
+  readonly need: Need
+  readonly edits: boolean
+  readonly maxBytes: number
+  readonly tooBig: 'skip' | 'deny'
+  readonly onFailure: 'open' | 'closed'
+  readonly timeoutMs: number
+  /** How a refusal of a `tools/call` is worded; `auto` = by the error table's `actionable`. */
+  readonly answer: 'auto' | 'result' | 'error'
+}
+
+/** What runs for one kind of message in one direction, in running order, and the closest look among it. */
+export interface Phase {
+  readonly steps: readonly Step[]
+  readonly need: Need
+  readonly edits: boolean
+  /** The largest `maxBytes` of its steps: no more than this is ever buffered. */
+  readonly maxBytes: number
+}
+
+/** The phases of one direction; `null` = nobody looks, bytes are piped. */
+export type Phases = { readonly [K in Kind]: Phase | null }
+
+/** What is left of the chain for one (server, method, name, client), precomputed and frozen. */
+export interface Plan {
+  /** File order. */
+  readonly toServer: Phases
+  /** Reverse file order. */
+  readonly toClient: Phases
+  /** Entries with an `end` hook that apply here; `null` when there are none. */
+  readonly ends: readonly Step[] | null
+}
+
+export type PlanDirection = { readonly [D in Direction]: Phases }
+
+/** All plans of one loaded policy. Frozen; a reload makes a new one. */
+export interface PlanTable {
+  /** 1 for the first table of the process, one more with each reload. */
+  readonly generation: number
+  /** Number of chain entries: the length of an exchange's state array. */
+  readonly slots: number
+  /** Names by slot, for timings and metrics. */
+  readonly entries: readonly string[]
+  /**
+   * The plan for one message. Never fails: an unknown server, method, name or client has a plan too.
+   * `method` is `''` for a client's answer to a server request that this process did not see: then every entry that
+   * could match one of the server-to-client methods applies.
+   */
+  find(server: string, method: string, name: string, client: string): Plan
+  /** Whether any server-to-client request or notification on this server could be looked at for this client. */
+  looksAtStreams(server: string, client: string): boolean
+  /** Counts an exchange in; the table is closed after it was replaced and its last exchange was released. */
+  retain(): void
+  release(): void
+}
+
+/** The current table. Reload swaps the field; an exchange keeps the table it began with. */
+export interface PlanSource {
+  current: PlanTable
+}

@@ -1,0 +1,49 @@
+import type { SluiceError } from '../api/index.ts'
+
+/** Holds one running upstream exchange. Every method may be called at any time, also twice. */
+export interface Flow {
+  /** Stops reading from the server until `resume`. */
+  pause(): void
+  resume(): void
+  /** Ends the exchange now: the connection's request is cancelled, no further callback comes. */
+  abort(): void
+}
+
+/** One HTTP request to send to some replica of a server. */
+export interface UpstreamRequest {
+  readonly method: 'POST' | 'GET' | 'DELETE'
+  /** End-to-end request header fields, flat: name, value, name, value. No Host, no Content-Length. */
+  readonly headers: string[]
+  readonly body: Uint8Array | null
+  /** The replica a session lives on; `''` = any. An unknown one is an error, `session_not_found`. */
+  readonly replica: string
+  /** Limit for silence between two chunks of the answer's body, in milliseconds; 0 = none. */
+  readonly idleTimeoutMs: number
+  /** Limit until the answer's head, in milliseconds; 0 = none. */
+  readonly firstByteTimeoutMs: number
+  /** Whether a second try on another replica is harmless even after the first one was sent. */
+  readonly repeatable: boolean
+}
+
+/**
+ * Receives what becomes of an `UpstreamRequest`. Order: `onFlow` once, then `onHead`, any number of `onData`, and
+ * exactly one of `onEnd` and `onFail`; `onFail` may come at any time after `onFlow`.
+ */
+export interface UpstreamSink {
+  onFlow(flow: Flow): void
+  /** @param headers end-to-end header fields of the answer, lower-case, flat; hop-by-hop ones are gone */
+  onHead(status: number, headers: string[], replica: string): void
+  /** `chunk` is a view that is valid until the callback returns to the event loop: it may be kept, never written to. */
+  onData(chunk: Buffer): void
+  onEnd(): void
+  onFail(error: SluiceError): void
+}
+
+/** Anything that answers an exchange: a pool of replicas, an era bridge around one, a test double. */
+export interface Upstream {
+  send(request: UpstreamRequest, sink: UpstreamSink): void
+  /** Whether a replica is known to be reachable now. */
+  readonly ready: boolean
+  /** Ends idle connections; running exchanges finish. */
+  close(): Promise<void>
+}
