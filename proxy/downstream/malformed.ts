@@ -1,0 +1,117 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { ERRORS, type ErrorCode } from '../api/index.ts'
+import { channels } from '../observe/channels.ts'
+
+/** Why a request head is refused before anybody looks at the request. */
+export interface Fault {
+  readonly code: ErrorCode
+  readonly text: string
+}
+
+const TWO_HOSTS: Fault = { code: 'invalid_request', text: 'expected exactly one Host field' }
+const TOO_MANY: Fault = { code: 'headers_too_large', text: 'too many header fields' }
+const CODING: Fault = { code: 'invalid_request', text: 'the only transfer coding understood is chunked, over HTTP/1.1' }
+const VERSION: Fault = { code: 'invalid_request', text: 'expected HTTP/1.1 or HTTP/1.0' }
+const TARGET: Fault = { code: 'invalid_request', text: 'expected a request target that begins with "/"' }
+
+/**
+ * What llhttp lets pass although a parser in front of or behind us may read it differently: two Host fields
+ * (RFC 9112, 3.2), transfer codings besides chunked or with HTTP/1.0 (6.1), HTTP/0.9, a target with its own
+ * authority (3.2.2). Everything else (bare LF, folding, both lengths, NUL…) llhttp refuses; a test holds it to that.
+ */
+export function malformed(request: IncomingMessage, maxHeaders: number): Fault | null {
+  const raw = request.rawHeaders
+  if (maxHeaders > 0 && raw.length > maxHeaders * 2) return TOO_MANY
+  if (request.httpVersionMajor !== 1) return VERSION
+  // 0x2f is "/"; `*` is for OPTIONS (RFC 9112, 3.2.4), which names no server here and falls through to 404.
+  if (request.url?.charCodeAt(0) !== 0x2f && request.url !== '*') return TARGET
+  let hosts = 0
+  for (let at = 0; at < raw.length; at += 2) {
+    const name = raw[at] as string
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+    else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding' && !onlyChunked(request, raw[at + 1])) {
+      return CODING
+    }
+  }
+  return hosts > 1 ? TWO_HOSTS : null
+}
+
+function onlyChunked(request: IncomingMessage, value: string | undefined): boolean {
+  return request.httpVersionMinor === 1 && value?.trim().toLowerCase() === 'chunked'
+}
+
+/** Answers a request that goes no further, and closes its connection. */
+export function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  code: ErrorCode,
+  text: string,
+  status: number = ERRORS[code].http,
+): void {
+  publish(code, status, text)
+  const body = errorBody(code, text)
+  response.shouldKeepAlive = false
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
+  response.end(body)
+  request.resume() // so that the answer is not lost in a reset; bounded, for the connection closes after it
+}
+
+/**
+ * Answers what is not HTTP at all, or came too slowly or too large, and closes the connection. `_httpMessage` is what
+ * node's own handler asks to learn whether an answer has begun; then nothing can be said any more.
+ */
+export function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const begun = (socket as { _httpMessage?: ServerResponse | null })._httpMessage?.headersSent === true
+  if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || begun || !socket.writable) {
+    socket.destroy(error)
+    return
+  }
+  const fault = faultOf(error.code ?? '')
+  const status = ERRORS[fault.code].http
+  publish(fault.code, status, fault.text)
+  socket.end(rawAnswer(status, errorBody(fault.code, fault.text)), () => socket.destroy())
+}
+
+function faultOf(code: string): Fault {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return { code: 'headers_too_large', text: 'the header fields are too large' }
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return { code: 'message_too_large', text: 'the chunk extensions are too large' }
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { code: 'request_timeout', text: 'the request did not arrive in time' }
+    default:
+      // llhttp's own words stay out: they repeat nothing of the input, but they change from version to version.
+      return { code: 'invalid_request', text: `the request is not valid HTTP/1.1 (${code})` }
+  }
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  431: 'Request Header Fields Too Large',
+}
+
+function rawAnswer(status: number, body: string): string {
+  return [
+    `HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+    '',
+    body,
+  ].join('\r\n')
+}
+
+/** An error without an id: no message could be read (MCP 2025-11-25, transports: "has no `id`"). */
+function errorBody(code: ErrorCode, text: string): string {
+  const spec = ERRORS[code]
+  const data = { source: spec.source, code }
+  return JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: spec.rpc, message: text, data } })
+}
+
+function publish(code: ErrorCode, status: number, reason: string): void {
+  if (channels.refusal.hasSubscribers) channels.refusal.publish({ code, status, reason })
+}
