@@ -1,0 +1,75 @@
+import { isUtf8 } from 'node:buffer'
+import type { Json } from '../api/index.ts'
+
+const PREFIX = '=?base64?'
+const SUFFIX = '?='
+
+/** The member of `params` that a request's `Mcp-Name` header repeats; `''` where the method has none. */
+export function mcpNameField(method: string): '' | 'name' | 'uri' | 'taskId' {
+  switch (method) {
+    case 'tools/call':
+    case 'prompts/get':
+      return 'name'
+    case 'resources/read':
+      return 'uri'
+    case 'tasks/get':
+    case 'tasks/update':
+    case 'tasks/cancel':
+      return 'taskId'
+    default:
+      return ''
+  }
+}
+
+/** Whether a modern request of this method must carry `Mcp-Name` (MCP 2026-07-28, SEP-2243, SEP-2663). */
+export function needsMcpName(method: string): boolean {
+  return mcpNameField(method) !== ''
+}
+
+/**
+ * The text that a `Mcp-Name` or `Mcp-Param-*` header value stands for (SEP-2243): the value itself, or what an exact,
+ * lower-case `=?base64?…?=` holds. `null` when that is not strict base64 of valid UTF-8.
+ */
+export function decodeHeaderValue(value: string): string | null {
+  if (!looksEncoded(value)) return value
+  const text = value.slice(PREFIX.length, -SUFFIX.length)
+  const bytes = Buffer.from(text, 'base64')
+  if (bytes.toString('base64') !== text || !isUtf8(bytes)) return null
+  return bytes.toString()
+}
+
+/** The header value for a text: as it is where a header can carry it, else base64. */
+export function encodeHeaderValue(value: string): string {
+  if (isPlain(value) && !looksEncoded(value)) return value
+  return `${PREFIX}${Buffer.from(value).toString('base64')}${SUFFIX}`
+}
+
+/**
+ * Whether a `Mcp-Param-*` header says the same as the argument it repeats: strings by text, booleans as `true` and
+ * `false`, numbers by value (`42.0` = `42`). An argument that is null, an array or an object has no header.
+ */
+export function sameParamValue(header: string, value: Json): boolean {
+  const text = decodeHeaderValue(header)
+  if (text === null) return false
+  if (typeof value === 'string') return text === value
+  if (typeof value === 'boolean') return text === (value ? 'true' : 'false')
+  return typeof value === 'number' && isDecimal(text) && Number(text) === value
+}
+
+function looksEncoded(value: string): boolean {
+  return value.length >= PREFIX.length + SUFFIX.length && value.startsWith(PREFIX) && value.endsWith(SUFFIX)
+}
+
+/** Visible ASCII and inner spaces: all else is lost or refused somewhere on the way. */
+function isPlain(value: string): boolean {
+  const last = value.length - 1
+  for (let i = 0; i <= last; i++) {
+    const c = value.charCodeAt(i)
+    if (c < 0x20 || c > 0x7e || (c === 0x20 && (i === 0 || i === last))) return false
+  }
+  return true
+}
+
+function isDecimal(text: string): boolean {
+  return /^-?\d{1,400}(\.\d{1,400})?$/.test(text)
+}

@@ -1,0 +1,2 @@
+/** The methods of every MCP revision and official extension. */
+export const KNOWN_METHODS: readonly string[] = []
