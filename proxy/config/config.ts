@@ -1,0 +1,109 @@
+import type { Diagnostic } from '../base/diagnostic.ts'
+import type { HostPort } from '../base/host-port.ts'
+import type { YamlSource } from '../base/yaml-source.ts'
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+
+/** One MCP server that Sluice fronts. */
+export interface ServerConfig {
+  readonly name: string
+  /** Endpoints of its replicas, http or https, normalised; at least one. */
+  readonly urls: readonly string[]
+  /** Whether the client's own `Authorization` header goes to the server. */
+  readonly forwardAuthorization: boolean
+  /** Header fields added to every upstream request; names lower-case. Values may be secrets. */
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  /** The most connections to one replica. */
+  readonly connections: number
+}
+
+/** A client that authenticates by an API key. */
+export interface ClientConfig {
+  readonly name: string
+  /** SHA-256 of each key that is valid for it, 32 bytes. */
+  readonly keyHashes: readonly Buffer[]
+}
+
+/** Bounds of everything a peer could make grow. */
+export interface Limits {
+  /** Largest body of a client's request. */
+  readonly maxBodyBytes: number
+  /** Largest head of a request, all fields together. */
+  readonly maxHeaderBytes: number
+  readonly maxHeaders: number
+  /** Deepest nesting of a JSON message. */
+  readonly maxDepth: number
+  /** Most messages in one batch. */
+  readonly maxBatch: number
+  /** Largest single SSE event, or JSON answer, that is held to be looked at. */
+  readonly maxEventBytes: number
+  /** Most bytes all exchanges together may hold back. */
+  readonly maxBufferedBytes: number
+  readonly maxConnections: number
+  /** Most exchanges at a time in one worker. */
+  readonly maxInFlight: number
+}
+
+/** Time limits in milliseconds; 0 = none. */
+export interface Timeouts {
+  /** To establish a connection with a replica. */
+  readonly connectMs: number
+  /** From sending a request until the head of its answer. */
+  readonly firstByteMs: number
+  /** Silence on a stream. */
+  readonly idleMs: number
+  /** Until the head of a client's request is complete. */
+  readonly headerMs: number
+  /** Until the body of a client's request is complete. */
+  readonly bodyMs: number
+  /** How long streams may run on after shutdown was asked for. */
+  readonly drainMs: number
+  /** How long a client may leave a full stream unread. */
+  readonly stallMs: number
+  /** How long an idle client connection stays open. */
+  readonly keepAliveMs: number
+}
+
+/** `sluice.yaml`, resolved: every default filled in, every path absolute, every unit a number. */
+export interface Config {
+  /** The file it came from; `''` when there was none. */
+  readonly file: string
+  /** Where relative paths start: the folder of the file, else the working directory. */
+  readonly baseDir: string
+  readonly listen: HostPort
+  /** `null` = no admin listener. */
+  readonly admin: HostPort | null
+  /** Number of worker processes, at least 1; `auto` is resolved. */
+  readonly workers: number
+  readonly logLevel: LogLevel
+  readonly logFormat: 'auto' | 'json' | 'pretty'
+  readonly accessLog: boolean
+  /** Files of PEM text. */
+  readonly tls: { readonly cert: string; readonly key: string } | null
+  /** Secret that seals session ids, at least 32 characters; `null` = made once in `stateDir`. */
+  readonly sessionKey: string | null
+  readonly stateDir: string
+  readonly clients: readonly ClientConfig[]
+  readonly anonymous: 'allow' | 'deny'
+  /** Whether a bare `X-Client-ID` names the client; only legal on a loopback listener. */
+  readonly trustClientId: boolean
+  /** Values of `Host` that are accepted besides the listener's own. */
+  readonly allowedHosts: readonly string[]
+  /** Origins of browsers that are accepted, `*` = any. */
+  readonly allowedOrigins: readonly string[]
+  readonly limits: Limits
+  readonly timeouts: Timeouts
+  readonly servers: readonly ServerConfig[]
+  /** Policy files. */
+  readonly policies: readonly string[]
+  /** `policy:` and `access_control:` of the configuration itself, for `compilePolicies`. */
+  readonly inlinePolicies: readonly YamlSource[]
+  readonly interceptorDirs: readonly string[]
+  readonly interceptorModules: readonly string[]
+  readonly warnings: readonly Diagnostic[]
+}
+
+/** The configuration that holds without any file: every default, no servers. */
+export function defaultConfig(_env: NodeJS.ProcessEnv = process.env): Config {
+  throw new Error('not yet')
+}

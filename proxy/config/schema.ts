@@ -1,0 +1,4 @@
+/** JSON Schema of `sluice.yaml` for editors. */
+export function configJsonSchema(): Record<string, unknown> {
+  return {}
+}
