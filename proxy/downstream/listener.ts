@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { malformed, onClientError, refuse } from './malformed.ts'
+import { type Fault, malformed, onClientError, refuse } from './malformed.ts'
 import { type TlsFiles, watchTls } from './tls.ts'
 
 export interface ListenerOptions {
@@ -48,6 +48,7 @@ export interface Listener {
 
 /** Between two looks for connections that went idle while draining. */
 const DRAIN_TICK_MS = 50
+const DRAINING: Fault = { code: 'draining', text: 'this instance is shutting down; try again' }
 /** Idle time-outs are looked for this often. */
 const CHECK_INTERVAL_MS = 1000
 
@@ -57,7 +58,7 @@ const CHECK_INTERVAL_MS = 1000
  * @throws Error that names the option when the address cannot be had, or certificate and key do not fit
  */
 export function createListener(options: ListenerOptions): Promise<Listener> {
-  return new OpenListener(options).open()
+  return new Promise(resolve => resolve(new OpenListener(options).open()))
 }
 
 class OpenListener implements Listener {
@@ -98,10 +99,9 @@ class OpenListener implements Listener {
   }
 
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    if (this.#draining) return refuse(request, response, 'draining', 'this instance is shutting down; try again')
-    const fault = malformed(request, this.#options.limits.maxHeaders)
-    if (fault !== null) return refuse(request, response, fault.code, fault.text)
-    this.#options.onRequest(request, response)
+    const fault = this.#draining ? DRAINING : malformed(request, this.#options.limits.maxHeaders)
+    if (fault === null) this.#options.onRequest(request, response)
+    else refuse(request, response, fault.code, fault.text)
   }
 
   drain(timeoutMs: number): Promise<void> {
