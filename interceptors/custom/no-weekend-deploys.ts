@@ -1,0 +1,51 @@
+import picomatch from 'picomatch'
+import { defineInterceptor, Verdict, z } from '#api'
+
+const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
+
+/** What `options:` of the chain entry may say. Descriptions end up in `sluice list` and in the editor. */
+const options = z.object({
+  tools: z.array(z.string().min(1)).min(1).default(['*deploy*']).describe('Globs of the tools that deploy something'),
+  days: z.array(z.enum(DAYS)).min(1).default(['sat', 'sun']).describe('Days without deploys'),
+  time_zone: z
+    .string()
+    .refine(isTimeZone, 'expected an IANA time zone, like "Europe/Berlin"')
+    .default('UTC')
+    .describe('Whose days these are'),
+})
+
+/**
+ * The documented example (docs/interceptors.md): refuses tools that deploy something on days when nobody is there to
+ * repair it. It reads only the envelope, so a call costs no parsing, and it returns no promise.
+ */
+export default defineInterceptor({
+  name: 'no-weekend-deploys',
+  summary: 'Refuses tools that deploy something on weekends.',
+  options,
+  looks: { request: { need: 'envelope', directions: ['toServer'] } },
+  onFailure: 'closed',
+  create({ tools, days, time_zone: timeZone }, { clock }) {
+    // Without these two options a name like `ops/deploy` or `.deploy` would slip past `*deploy*`.
+    const isDeploy = picomatch(tools, { bash: true, dot: true })
+    const weekday = new Intl.DateTimeFormat('en-US', { timeZone, weekday: 'short' })
+    const closed = new Set<string>(days)
+    return {
+      request(message, exchange) {
+        if (message.method !== 'tools/call' || !isDeploy(message.name)) return undefined
+        const today = weekday.format(clock.now())
+        exchange.note('deploy_day', today)
+        if (!closed.has(today.toLowerCase())) return undefined
+        return Verdict.deny('denied', `No deploys on ${today} (${timeZone}): ${message.name} is refused`)
+      },
+    }
+  },
+})
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en-US', { timeZone: name })
+    return true
+  } catch {
+    return false
+  }
+}
