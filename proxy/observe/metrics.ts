@@ -1,0 +1,103 @@
+import { channels, type ExchangeEnd, type Refusal, type Reload } from './channels.ts'
+import { ExchangeMetrics } from './exchange-metrics.ts'
+import { type FamilySnapshot, type MetricsSnapshot, mergeSnapshots, renderSnapshot, snapshotFamily } from './exposition.ts'
+import { createFamilies, type Families } from './families.ts'
+import { ProcessMetrics } from './process-metrics.ts'
+import { labelText } from './series.ts'
+
+export interface MetricsOptions {
+  /** Sluice's version, for `sluice_build_info`. */
+  readonly version: string
+  /** Tells the workers' process metrics apart; `''` = no `worker` label (one process). Default `''`. */
+  readonly worker?: string
+  /** Series a metric may have; new label values beyond it become `other`. Per process. Default 2000. */
+  readonly maxSeriesPerMetric?: number
+  /** Asked at each scrape: how many MCP servers have a reachable replica. Without it the metric is absent. */
+  readonly activeServers?: () => number
+  /** Asked at each scrape: the generation of the policy in use. Default: what the last good reload said. */
+  readonly policyGeneration?: () => number
+}
+
+type Listener = (message: unknown) => void
+
+/**
+ * The process's own metrics. `start` subscribes to the channels, until then nothing costs anything; `render` gives
+ * Prometheus text 0.0.4. Where there are several workers the primary process asks each for its `snapshot`, and renders
+ * what `Metrics.merge` makes of them (or keeps them in an `Aggregate`, which also remembers workers that are gone).
+ */
+export class Metrics {
+  readonly #options: MetricsOptions
+  readonly #families: Families
+  readonly #exchanges: ExchangeMetrics
+  readonly #process = new ProcessMetrics()
+  readonly #onStart: Listener
+  readonly #onEnd: Listener
+  readonly #onRefusal: Listener
+  readonly #onReload: Listener
+
+  constructor(options: MetricsOptions) {
+    this.#options = options
+    this.#families = createFamilies(options.maxSeriesPerMetric ?? 2000)
+    this.#exchanges = new ExchangeMetrics(this.#families)
+    for (const result of ['success', 'failure']) this.#families.policyReloads.get(result)
+    this.#onStart = (server) => this.#exchanges.start(server as string)
+    this.#onEnd = (end) => this.#exchanges.end(end as ExchangeEnd)
+    this.#onRefusal = (refusal) => this.#families.refusals.get((refusal as Refusal).code).value++
+    this.#onReload = (reload) => this.#reload(reload as Reload)
+  }
+
+  /** Subscribes. A second call does nothing new. */
+  start(): void {
+    this.stop()
+    this.#process.start()
+    channels.exchangeStart.subscribe(this.#onStart)
+    channels.exchangeEnd.subscribe(this.#onEnd)
+    channels.refusal.subscribe(this.#onRefusal)
+    channels.reload.subscribe(this.#onReload)
+  }
+
+  /** Unsubscribes; what was counted stays. */
+  stop(): void {
+    this.#process.stop()
+    channels.exchangeStart.unsubscribe(this.#onStart)
+    channels.exchangeEnd.unsubscribe(this.#onEnd)
+    channels.refusal.unsubscribe(this.#onRefusal)
+    channels.reload.unsubscribe(this.#onReload)
+  }
+
+  snapshot(): MetricsSnapshot {
+    const { activeServers, policyGeneration, worker = '' } = this.#options
+    if (activeServers !== undefined) this.#families.activeServers.get().value = activeServers()
+    if (policyGeneration !== undefined) this.#families.generation.get().value = policyGeneration()
+    const families = Object.values(this.#families).map(snapshotFamily)
+    return { worker, families: [...families, ...this.#process.snapshot(), this.#buildInfo()] }
+  }
+
+  render(): string {
+    return renderSnapshot(this.snapshot())
+  }
+
+  static merge(snapshots: readonly MetricsSnapshot[]): MetricsSnapshot {
+    return mergeSnapshots(snapshots)
+  }
+
+  static render(snapshot: MetricsSnapshot): string {
+    return renderSnapshot(snapshot)
+  }
+
+  #reload(reload: Reload): void {
+    const result = reload.ok ? 'success' : 'failure'
+    if (reload.what !== 'policy') {
+      this.#families.configReloads.get(reload.what, result).value++
+      return
+    }
+    this.#families.policyReloads.get(result).value++
+    if (reload.ok) this.#families.generation.get().value = reload.generation
+  }
+
+  #buildInfo(): FamilySnapshot {
+    const labels = labelText(['version', 'node'], [this.#options.version, process.version])
+    const series = [{ labels, value: 1, counts: null }]
+    return { name: 'sluice_build_info', help: 'Always 1; the labels say what runs.', type: 'gauge', merge: 'max', series }
+  }
+}
