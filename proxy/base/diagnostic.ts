@@ -18,6 +18,14 @@ export function formatDiagnostic(diagnostic: Diagnostic): string {
   return `${place}: ${severity === 'warning' ? 'warning: ' : ''}${text}`
 }
 
+/** By place within each file; files keep the order they came in. */
+export function inOrder(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  const files = [...new Set(diagnostics.map(diagnostic => diagnostic.file))]
+  return [...diagnostics].sort(
+    (a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,
+  )
+}
+
 /** Files that cannot be taken into use. Holds every problem found, not just the first. */
 export class LoadError extends Error {
   readonly diagnostics: readonly Diagnostic[]

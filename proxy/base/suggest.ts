@@ -1,10 +1,10 @@
 /**
  * The candidate a misspelt word most likely means.
- * @returns `null` when none is near: more than a third of its letters differ
+ * @returns `null` when none is near: more than a third of its letters differ, or it has less than three
  */
 export function suggest(word: string, candidates: Iterable<string>): string | null {
   let best: string | null = null
-  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1
+  let bestDistance = word.length < 3 ? 1 : Math.max(1, Math.floor(word.length / 3)) + 1
   for (const candidate of candidates) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase(), bestDistance)
     if (distance < bestDistance) {

@@ -65,7 +65,11 @@ export function formatDuration(ms: number): string {
 
 /** `4MiB`, `1000B`, as `parseByteSize` reads it. */
 export function formatByteSize(bytes: number): string {
-  for (const [unit, size] of [['GiB', 1024 ** 3], ['MiB', 1024 ** 2], ['KiB', 1024]] as const) {
+  for (const [unit, size] of [
+    ['GiB', 1024 ** 3],
+    ['MiB', 1024 ** 2],
+    ['KiB', 1024],
+  ] as const) {
     if (bytes >= size && bytes % size === 0) return `${bytes / size}${unit}`
   }
   return `${bytes}B`
@@ -85,7 +89,9 @@ export function byteSize(): z.ZodType<number> {
 }
 
 function scaled(parse: (value: string | number) => number | null, pattern: string, what: string): z.ZodType<number> {
-  const written = z.union([z.string().meta({ pattern }), z.number().meta({ minimum: 0 })], { error: `expected ${what}` })
+  const written = z.union([z.string().meta({ pattern }), z.number().meta({ minimum: 0 })], {
+    error: `expected ${what}`,
+  })
   return written.transform((value, context) => {
     const number = parse(value)
     if (number !== null) return number

@@ -1,6 +1,7 @@
 import type { Diagnostic } from '../base/diagnostic.ts'
 import type { HostPort } from '../base/host-port.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
+import { defaultStateDir } from './state-dir.ts'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
 
@@ -103,7 +104,61 @@ export interface Config {
   readonly warnings: readonly Diagnostic[]
 }
 
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** What holds where `sluice.yaml` is silent, or where there is none. */
+export const DEFAULTS = Object.freeze({
+  listen: Object.freeze({ host: '127.0.0.1', port: 8080 }),
+  admin: Object.freeze({ host: '127.0.0.1', port: 8081 }),
+  workers: 1,
+  logLevel: 'info',
+  logFormat: 'auto',
+  accessLog: true,
+  anonymous: 'allow',
+  trustClientId: false,
+  connections: 128,
+  limits: Object.freeze({
+    maxBodyBytes: 16 * MIB,
+    maxHeaderBytes: 32 * KIB,
+    maxHeaders: 100,
+    maxDepth: 128,
+    maxBatch: 100,
+    maxEventBytes: 16 * MIB,
+    maxBufferedBytes: 512 * MIB,
+    maxConnections: 20_000,
+    maxInFlight: 10_000,
+  }),
+  timeouts: Object.freeze({
+    connectMs: 5_000,
+    firstByteMs: 300_000,
+    idleMs: 1_800_000,
+    headerMs: 10_000,
+    bodyMs: 30_000,
+    drainMs: 30_000,
+    stallMs: 60_000,
+    keepAliveMs: 65_000,
+  }),
+} as const)
+
 /** The configuration that holds without any file: every default, no servers. */
-export function defaultConfig(_env: NodeJS.ProcessEnv = process.env): Config {
-  throw new Error('not yet')
+export function defaultConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const { connections: _, ...defaults } = DEFAULTS
+  return Object.freeze({
+    ...defaults,
+    file: '',
+    baseDir: process.cwd(),
+    tls: null,
+    sessionKey: null,
+    stateDir: defaultStateDir(env),
+    clients: [],
+    allowedHosts: [],
+    allowedOrigins: [],
+    servers: [],
+    policies: [],
+    inlinePolicies: [],
+    interceptorDirs: [],
+    interceptorModules: [],
+    warnings: [],
+  })
 }
