@@ -12,6 +12,8 @@ export interface DemoServer {
   /** Its endpoint, for example `http://127.0.0.1:3001/mcp`. */
   readonly url: string
   readonly world: World
+  /** Legacy standalone streams that are open now: without one, a legacy session cannot be told anything. */
+  readonly standaloneStreams: number
   /** Closes the listener, all sessions and all streams. */
   close(): Promise<void>
 }
@@ -42,7 +44,14 @@ export async function startDemoServer(port: number): Promise<DemoServer> {
     listener.closeAllConnections()
     await closed
   }
-  return { url: `http://127.0.0.1:${address.port}/mcp`, world, close }
+  return {
+    url: `http://127.0.0.1:${address.port}/mcp`,
+    world,
+    close,
+    get standaloneStreams() {
+      return endpoint.standaloneStreams
+    },
+  }
 }
 
 function makeEndpoint(world: World): DualEra {

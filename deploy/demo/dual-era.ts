@@ -52,6 +52,7 @@ export class DualEra {
   readonly #modern: McpHttpHandler
   readonly #sessions = new Map<string, Session>()
   readonly #maxBodyBytes: number
+  #standaloneStreams = 0
   readonly #checkHost = localhostHostValidation()
   readonly #checkOrigin = localhostOriginValidation()
 
@@ -69,8 +70,9 @@ export class DualEra {
     return this.#modern.notify
   }
 
-  get sessionCount(): number {
-    return this.#sessions.size
+  /** Standalone streams (legacy GET) that are open. */
+  get standaloneStreams(): number {
+    return this.#standaloneStreams
   }
 
   /** A node:http request listener. */
@@ -85,7 +87,9 @@ export class DualEra {
         signal: gone.signal,
         maxRequestBodySize: this.#maxBodyBytes,
       })
-      await writeResponse(await this.#serve(request), outgoing)
+      const response = await this.#serve(request)
+      if (incoming.method === 'GET' && response.ok) this.#countStandalone(outgoing)
+      await writeResponse(response, outgoing)
     } catch (error) {
       refuse(outgoing, error)
     }
@@ -94,6 +98,13 @@ export class DualEra {
   async close(): Promise<void> {
     await Promise.all([...this.#sessions.values()].map(session => session.server.close()))
     await this.#modern.close()
+  }
+
+  #countStandalone(outgoing: ServerResponse): void {
+    this.#standaloneStreams += 1
+    outgoing.once('close', () => {
+      this.#standaloneStreams -= 1
+    })
   }
 
   async #serve(request: Request): Promise<Response> {
