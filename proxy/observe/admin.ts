@@ -38,6 +38,8 @@ export interface Admin {
 const MAX_CONNECTIONS = 128
 const MAX_HEADER_BYTES = 8192
 const HEAD_TIMEOUT_MS = 5000
+/** How long `close` waits for answers that somebody reads slowly. */
+const CLOSE_TIMEOUT_MS = 2000
 const JSON_TYPE = 'application/json; charset=utf-8'
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
@@ -174,7 +176,10 @@ async function withTimeout<T>(value: T | Promise<T>, timeoutMs: number, path: st
 
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(listenError(error, host, port)))
+    server.on('error', (error) => {
+      if (!server.listening) reject(listenError(error, host, port))
+      else channels.notice.publish({ level: 'error', text: 'the admin listener had an error', fields: { error } })
+    })
     server.listen({ host: host.replace(/^\[|\]$/g, ''), port }, resolve)
   })
 }
@@ -199,7 +204,11 @@ function urlOf(server: Server, host: string): string {
 
 function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve())
+    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_TIMEOUT_MS)
+    server.close(() => {
+      clearTimeout(timer)
+      resolve()
+    })
     server.closeIdleConnections()
   })
 }
