@@ -86,6 +86,19 @@ export class WireMessage implements Message {
     return copy
   }
 
+  /** Takes back what a hook did that failed afterwards. */
+  restore(body: Buffer, envelope: Envelope, edits: number): void {
+    if (this.body === body) return
+    this.body = body
+    this.envelope = envelope
+    this.edits = edits
+    this.parsed = null
+    if (envelope.kind !== 'response') {
+      this.method = envelope.method
+      this.name = envelope.name
+    }
+  }
+
   private requireEdits(what: string): void {
     if (this.editable) return
     throw new TypeError(`${what}(): this interceptor's look at a ${this.kind} lacks "edits: true"`)

@@ -15,6 +15,10 @@ export interface UpstreamRequest {
   /** End-to-end request header fields, flat: name, value, name, value. No Host, no Content-Length. */
   readonly headers: string[]
   readonly body: Uint8Array | null
+  /** The client's query string without `?`; `''` = none. */
+  readonly query: string
+  /** `call` = shares the replica's bounded connections; `stream` = has its own: long streams, and what calls wait for. */
+  readonly lane: 'call' | 'stream'
   /** The replica a session lives on; `''` = any. An unknown one is an error, `session_not_found`. */
   readonly replica: string
   /** Limit for silence between two chunks of the answer's body, in milliseconds; 0 = none. */

@@ -1,0 +1,145 @@
+import type { Exchange, JsonObject, Message, Principal, VerdictRecord } from '../api/index.ts'
+import type { Plan, PlanTable, Step } from '../policy/plan.ts'
+
+/** What an exchange can ask of the one who runs it. */
+export interface ExchangeHost {
+  call(exchange: LiveExchange, message: JsonObject): Promise<Message>
+}
+
+/** Most fields `note` keeps in one exchange; further ones are ignored. */
+const MAX_NOTES = 32
+
+/** Credentials: no interceptor sees them. */
+const HIDDEN_HEADERS = new Set(['authorization', 'cookie', 'proxy-authorization', 'mcp-session-id', 'x-api-key'])
+
+let sequence = 0
+/** Tells exchanges of different processes apart. */
+const processTag = `${process.pid.toString(36)}${(Date.now() % 46_656).toString(36)}`
+
+/** One client request and everything that belongs to it. One hidden class; every field is set here. */
+export class LiveExchange implements Exchange {
+  readonly server: string
+  method: string
+  name: string
+  readonly session: string | null
+  readonly principal: Principal
+  readonly startedAt: number
+  /** `performance.now()` at the same moment. */
+  readonly startedMs: number
+  readonly table: PlanTable
+  plan: Plan
+  verdicts: VerdictRecord[] | null
+  notes: Record<string, string | number | boolean> | null
+  /** Microseconds by slot; `null` until an interceptor ran. */
+  micros: number[] | null
+  /** Each entry's own state, by slot; `null` until one was made. */
+  states: unknown[] | null
+  private readonly host: ExchangeHost
+  private readonly rawHeaders: readonly string[]
+  private readonly number: number
+  private abortController: AbortController | null
+  private ended: boolean
+
+  constructor(
+    host: ExchangeHost,
+    table: PlanTable,
+    plan: Plan,
+    server: string,
+    method: string,
+    name: string,
+    session: string | null,
+    principal: Principal,
+    rawHeaders: readonly string[],
+    startedMs: number,
+  ) {
+    this.server = server
+    this.method = method
+    this.name = name
+    this.session = session
+    this.principal = principal
+    this.startedAt = Date.now()
+    this.startedMs = startedMs
+    this.table = table
+    this.plan = plan
+    this.verdicts = null
+    this.notes = null
+    this.micros = null
+    this.states = null
+    this.host = host
+    this.rawHeaders = rawHeaders
+    this.number = ++sequence
+    this.abortController = null
+    this.ended = false
+  }
+
+  get id(): string {
+    return `${processTag}-${this.number.toString(36)}`
+  }
+
+  get signal(): AbortSignal {
+    if (this.abortController === null) {
+      this.abortController = new AbortController()
+      if (this.ended) this.abortController.abort()
+    }
+    return this.abortController.signal
+  }
+
+  header(name: string): string | null {
+    const wanted = name.toLowerCase()
+    if (HIDDEN_HEADERS.has(wanted)) return null
+    let found: string | null = null
+    for (let i = 0; i < this.rawHeaders.length; i += 2) {
+      if ((this.rawHeaders[i] as string).toLowerCase() !== wanted) continue
+      const value = this.rawHeaders[i + 1] as string
+      found = found === null ? value : `${found}, ${value}`
+    }
+    return found
+  }
+
+  call(message: JsonObject): Promise<Message> {
+    return this.host.call(this, message)
+  }
+
+  note(key: string, value: string | number | boolean): void {
+    this.notes ??= {}
+    if (key in this.notes || Object.keys(this.notes).length < MAX_NOTES) this.notes[key] = value
+  }
+
+  /** The entry's own state; made on its first hook. */
+  stateOf(step: Step): unknown {
+    if (step.hooks.state === undefined) return undefined
+    this.states ??= new Array(this.table.slots).fill(UNMADE)
+    const known = this.states[step.slot]
+    if (known !== UNMADE) return known
+    const made = step.hooks.state(this)
+    this.states[step.slot] = made
+    return made
+  }
+
+  /** The state an `end` hook gets: never made for it alone. */
+  stateAtEnd(step: Step): unknown {
+    const known = this.states?.[step.slot]
+    return known === UNMADE ? undefined : known
+  }
+
+  record(record: VerdictRecord): void {
+    this.verdicts ??= []
+    // A stream of a million edited events is still one exchange.
+    if (this.verdicts.length < MAX_RECORDS) this.verdicts.push(record)
+  }
+
+  spend(slot: number, milliseconds: number): void {
+    this.micros ??= new Array(this.table.slots).fill(0)
+    this.micros[slot] = (this.micros[slot] as number) + milliseconds * 1000
+  }
+
+  /** Called once at the very end: tells those who wait on `signal`. */
+  markEnded(): void {
+    this.ended = true
+    this.abortController?.abort()
+  }
+}
+
+const UNMADE = Symbol('unmade')
+/** Most verdict records kept of one exchange. */
+const MAX_RECORDS = 100

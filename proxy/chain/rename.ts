@@ -1,0 +1,97 @@
+import type { Json, JsonObject } from '../api/index.ts'
+import { encodeHeaderValue, needsMcpName } from '../message/mcp-headers.ts'
+import type { WireMessage } from '../message/message.ts'
+import { callServer } from './call.ts'
+import type { LiveExchange } from './exchange.ts'
+import type { Inbound, RelayServices } from './ports.ts'
+
+const PARAM_PREFIX = 'mcp-param-'
+/** Most pages of `tools/list` read to learn one tool's schema. */
+const MAX_PAGES = 50
+
+/** Makes `Mcp-Method` and `Mcp-Name` say what an edited message says (SEP-2243). Only where the client sent them. */
+export function renameHeaders(headers: string[], message: WireMessage): void {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] === 'mcp-method') headers[i + 1] = message.method
+    else if (headers[i] === 'mcp-name' && needsMcpName(message.method)) headers[i + 1] = encodeHeaderValue(message.name)
+  }
+}
+
+/** Whether headers mirror arguments of an edited call, so that the tool's schema is needed to make them true again. */
+export function needsTools(message: WireMessage, inbound: Inbound): boolean {
+  if (message.method !== 'tools/call') return false
+  const headers = inbound.upstreamHeaders
+  for (let i = 0; i < headers.length; i += 2) if ((headers[i] as string).startsWith(PARAM_PREFIX)) return true
+  return false
+}
+
+/**
+ * Recomputes the `Mcp-Param-*` fields of an edited call from the tool's `x-mcp-header` annotations. The schema comes from
+ * a `tools/list` seen before, else from one asked for now. A tool that nobody describes is sent without the fields.
+ */
+export async function fixHeaders(
+  services: RelayServices,
+  inbound: Inbound,
+  exchange: LiveExchange,
+  message: WireMessage,
+): Promise<void> {
+  const known = services.tools.get(inbound.server)?.get(message.name)
+  if (known === undefined) await learn(services, inbound, exchange, message)
+  const tool = known ?? services.tools.get(inbound.server)?.get(message.name)
+  const params = message.json()['params'] as JsonObject | undefined
+  const fields = tool === undefined ? [] : paramFields(tool['inputSchema'], params?.['arguments'])
+  const headers = inbound.upstreamHeaders
+  for (let i = headers.length - 2; i >= 0; i -= 2) {
+    if ((headers[i] as string).startsWith(PARAM_PREFIX)) headers.splice(i, 2)
+  }
+  for (const [name, value] of fields) headers.push(PARAM_PREFIX + name.toLowerCase(), encodeHeaderValue(String(value)))
+}
+
+async function learn(
+  services: RelayServices,
+  inbound: Inbound,
+  exchange: LiveExchange,
+  message: WireMessage,
+): Promise<void> {
+  let cursor: Json | undefined
+  for (let page = 0; page < MAX_PAGES; page++) {
+    const params: JsonObject = cursor === undefined ? {} : { cursor }
+    const answer = await callServer(services, inbound, exchange, message, { method: 'tools/list', params })
+    const result = answer.json()['result'] as JsonObject | undefined
+    services.tools.learn(inbound.server, result, cursor === undefined)
+    cursor = result?.['nextCursor']
+    if (cursor === undefined) return
+  }
+}
+
+/**
+ * The header fields of a call by its tool's schema (mcp-wire: 2.6): properties that carry `x-mcp-header`, reached through
+ * `properties` only, whose argument is there and not null.
+ */
+export function paramFields(schema: Json | undefined, args: Json | undefined): [string, string | number | boolean][] {
+  const found: [string, string | number | boolean][] = []
+  collect(schema, args, found, 0)
+  return found
+}
+
+function collect(
+  schema: Json | undefined,
+  value: Json | undefined,
+  found: [string, string | number | boolean][],
+  depth: number,
+): void {
+  const properties = isObject(schema) ? schema['properties'] : undefined
+  if (!isObject(properties) || !isObject(value) || depth > 16) return
+  for (const key of Object.keys(properties)) {
+    const property = properties[key]
+    const argument = Object.hasOwn(value, key) ? value[key] : undefined
+    if (!isObject(property) || argument === undefined || argument === null) continue
+    const header = property['x-mcp-header']
+    if (typeof header === 'string' && typeof argument !== 'object') found.push([header, argument])
+    else collect(property, argument, found, depth + 1)
+  }
+}
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

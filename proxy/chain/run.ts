@@ -1,0 +1,203 @@
+import { SluiceError, type Verdict } from '../api/index.ts'
+import type { WireMessage } from '../message/message.ts'
+import type { Phase, Step } from '../policy/plan.ts'
+import type { LiveExchange } from './exchange.ts'
+import { failure, illegal, invoke, isLegal } from './guard.ts'
+
+/** A step's refusal, reply or drop. */
+export interface Decision {
+  readonly verdict: Verdict
+  readonly step: Step
+  /** Position of `step` in its phase. */
+  readonly index: number
+}
+
+/** Told when a phase that had to wait has run to its end. */
+export interface PhaseOwner {
+  /** @param decision `null` = every step let the message go on */
+  phaseDone(message: WireMessage, phase: Phase, decision: Decision | null): void
+}
+
+/** What `runPhase` gives when a hook returned a promise: the owner is called later. */
+export const PENDING = Symbol('pending')
+
+/**
+ * Runs the steps of a phase from `index` on. Synchronous until a hook returns a promise: a chain of synchronous hooks
+ * makes no promise at all.
+ * @returns `null` when all let the message go on, the first decision, or `PENDING`
+ */
+export function runPhase(
+  owner: PhaseOwner,
+  exchange: LiveExchange,
+  phase: Phase,
+  message: WireMessage,
+  index: number,
+): Decision | null | typeof PENDING {
+  const steps = phase.steps
+  for (let i = index; i < steps.length; i++) {
+    const step = steps[i] as Step
+    if (step.mode === 'shadow') {
+      runShadow(step, message, exchange)
+      continue
+    }
+    const answer = runStep(step, message, exchange)
+    if (answer === undefined) continue
+    if (isPromise(answer)) {
+      new Waiting(owner, exchange, phase, message, i, step).wait(answer)
+      return PENDING
+    }
+    return { verdict: answer, step, index: i }
+  }
+  return null
+}
+
+type Answer = Verdict | undefined | PromiseLike<unknown>
+
+/** One hook, timed, with its failures turned into verdicts and its edit undone where it failed. */
+function runStep(step: Step, message: WireMessage, exchange: LiveExchange): Answer {
+  const began = performance.now()
+  const before = message.body
+  const envelope = message.envelope
+  const edits = message.edits
+  let answer: Answer
+  try {
+    answer = invoke(step, message, exchange)
+    if (!isPromise(answer)) answer = settled(step, message, exchange, answer)
+  } catch (error) {
+    message.restore(before, envelope, edits)
+    answer = failure(step, message, exchange, error)
+  }
+  exchange.spend(step.slot, performance.now() - began)
+  if (!isPromise(answer)) recordStep(step, message, exchange, answer, before)
+  return answer
+}
+
+/** Checks a verdict; one that makes no sense counts as a failure. */
+function settled(step: Step, message: WireMessage, exchange: LiveExchange, answer: unknown): Verdict | undefined {
+  if (isLegal(answer, message)) return answer
+  return failure(step, message, exchange, illegal(step, answer, message))
+}
+
+function recordStep(
+  step: Step,
+  message: WireMessage,
+  exchange: LiveExchange,
+  verdict: Verdict | undefined,
+  before: Buffer,
+): void {
+  if (verdict === undefined && message.body === before) return
+  exchange.record({
+    entry: step.entry,
+    mode: step.mode,
+    kind: message.kind,
+    direction: message.direction,
+    action: verdict === undefined ? 'edit' : verdict.action,
+    code: verdict === undefined ? null : verdict.code,
+    reason: verdict === undefined ? `${before.length} -> ${message.byteLength} bytes` : verdict.reason,
+  })
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
+/** A hook's promise, its time limit, and where to go on afterwards. */
+class Waiting {
+  private readonly owner: PhaseOwner
+  private readonly exchange: LiveExchange
+  private readonly phase: Phase
+  private readonly message: WireMessage
+  private readonly index: number
+  private readonly step: Step
+  private readonly before: Buffer
+  private readonly envelope: WireMessage['envelope']
+  private readonly edits: number
+  private readonly began: number
+  private timer: NodeJS.Timeout | null
+  private over: boolean
+
+  constructor(
+    owner: PhaseOwner,
+    exchange: LiveExchange,
+    phase: Phase,
+    message: WireMessage,
+    index: number,
+    step: Step,
+  ) {
+    this.owner = owner
+    this.exchange = exchange
+    this.phase = phase
+    this.message = message
+    this.index = index
+    this.step = step
+    this.before = message.body
+    this.envelope = message.envelope
+    this.edits = message.edits
+    this.began = performance.now()
+    this.timer = null
+    this.over = false
+  }
+
+  wait(promise: PromiseLike<unknown>): void {
+    this.timer = setTimeout(onTimeout, this.step.timeoutMs, this)
+    promise.then(
+      (answer) => this.finish(() => settled(this.step, this.message, this.exchange, answer)),
+      (error) => this.finish(() => this.failed(error)),
+    )
+  }
+
+  timedOut(): void {
+    this.finish(() => this.failed(new SluiceError('interceptor_timeout', `no answer within ${this.step.timeoutMs} ms`)))
+  }
+
+  private failed(cause: unknown): Verdict | undefined {
+    this.message.restore(this.before, this.envelope, this.edits)
+    return failure(this.step, this.message, this.exchange, cause)
+  }
+
+  private finish(outcome: () => Verdict | undefined): void {
+    if (this.over) return
+    this.over = true
+    if (this.timer !== null) clearTimeout(this.timer)
+    const verdict = outcome()
+    // A hook that goes on after its time-out holds the message still: it may not change it any more.
+    this.message.editable = false
+    this.exchange.spend(this.step.slot, performance.now() - this.began)
+    recordStep(this.step, this.message, this.exchange, verdict, this.before)
+    this.resume(verdict)
+  }
+
+  private resume(verdict: Verdict | undefined): void {
+    if (verdict !== undefined) {
+      this.owner.phaseDone(this.message, this.phase, { verdict, step: this.step, index: this.index })
+      return
+    }
+    const decision = runPhase(this.owner, this.exchange, this.phase, this.message, this.index + 1)
+    if (decision !== PENDING) this.owner.phaseDone(this.message, this.phase, decision)
+  }
+}
+
+function onTimeout(waiting: Waiting): void {
+  waiting.timedOut()
+}
+
+/** Runs a step on a copy: what it would have done is recorded, nothing is changed and nobody waits. */
+function runShadow(step: Step, message: WireMessage, exchange: LiveExchange): void {
+  const copy = message.shadowCopy()
+  const before = copy.body
+  const began = performance.now()
+  try {
+    const answer = invoke(step, copy, exchange)
+    if (isPromise(answer)) {
+      answer.then(
+        (late) => recordStep(step, copy, exchange, settled(step, copy, exchange, late), before),
+        (error) => void failure(step, copy, exchange, error),
+      )
+    } else {
+      recordStep(step, copy, exchange, settled(step, copy, exchange, answer), before)
+    }
+  } catch (error) {
+    failure(step, copy, exchange, error)
+  }
+  exchange.spend(step.slot, performance.now() - began)
+}

@@ -1,0 +1,148 @@
+import type { ServerResponse } from 'node:http'
+import type { ReplyOwner, ReplyPort } from '../chain/ports.ts'
+
+const OWNER = Symbol('sluice reply')
+
+/** Whoever has to know that an answer is over. */
+export interface Guest {
+  gone(): void
+}
+
+interface OwnedResponse extends ServerResponse {
+  [OWNER]?: HttpReply
+}
+
+/**
+ * The client's side of one exchange over `node:http`. The head is held back until there is a body to send with it, so
+ * that an answer which turns out to be none can still become an error.
+ */
+export class HttpReply implements ReplyPort {
+  started: boolean
+  status: number
+  bytes: number
+  private readonly response: OwnedResponse
+  private readonly cors: readonly string[] | null
+  private owner: ReplyOwner | null
+  private readonly guest: Guest
+  private headers: string[]
+  private readonly stallMs: number
+  private stall: NodeJS.Timeout | null
+
+  /**
+   * @param guest told once when the answer is over, however it ended
+   * @param cors header fields that a browser needs, added to every answer; `null` = none
+   */
+  constructor(response: ServerResponse, guest: Guest, cors: readonly string[] | null, stallMs: number) {
+    this.started = false
+    this.status = 0
+    this.bytes = 0
+    this.response = response
+    this.cors = cors
+    this.owner = null
+    this.guest = guest
+    this.headers = NONE
+    this.stallMs = stallMs
+    this.stall = null
+    this.response[OWNER] = this
+    response.on('close', onClose)
+  }
+
+  /** Tells `owner` from now on when the client reads again or has left. */
+  attach(owner: ReplyOwner): void {
+    this.owner = owner
+    if (this.response.destroyed) owner.onClose()
+  }
+
+  /** Closes the connection after this answer. */
+  closeAfter(): void {
+    this.response.shouldKeepAlive = false
+  }
+
+  head(status: number, headers: string[]): void {
+    this.status = status
+    this.headers = headers
+  }
+
+  flush(): void {
+    this.begin()
+    this.response.flushHeaders()
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (!this.started) this.begin()
+    this.bytes += chunk.byteLength
+    if (this.response.write(chunk)) return true
+    this.waitForDrain()
+    return false
+  }
+
+  end(chunk: Uint8Array | null): void {
+    if (!this.started) this.begin()
+    if (chunk === null) {
+      this.response.end()
+      return
+    }
+    this.bytes += chunk.byteLength
+    this.response.end(chunk)
+  }
+
+  destroy(): void {
+    this.response.destroy()
+  }
+
+  drained(): void {
+    this.clearStall()
+    this.owner?.onDrain()
+  }
+
+  closed(): void {
+    this.clearStall()
+    if (!this.response.writableFinished) this.owner?.onClose()
+    this.guest.gone()
+  }
+
+  private begin(): void {
+    this.started = true
+    const { headers, cors, response } = this
+    response.sendDate = headers.indexOf('date') === -1
+    response.writeHead(this.status, cors === null ? headers : withCors(headers, cors))
+  }
+
+  /** A client that stops reading holds a connection to the server: not for ever. */
+  private waitForDrain(): void {
+    if (this.stall !== null) return
+    this.response.once('drain', onDrain)
+    if (this.stallMs > 0) this.stall = setTimeout(onStall, this.stallMs, this.response)
+  }
+
+  private clearStall(): void {
+    if (this.stall === null) return
+    clearTimeout(this.stall)
+    this.stall = null
+  }
+}
+
+const NONE: string[] = []
+
+/** Who may read an answer is the proxy's to say: two answers to that make a browser refuse both. */
+function withCors(headers: readonly string[], cors: readonly string[]): string[] {
+  const fields: string[] = []
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string
+    if (!name.startsWith('access-control-')) fields.push(name, headers[i + 1] as string)
+  }
+  fields.push(...cors)
+  return fields
+}
+
+function onDrain(this: OwnedResponse): void {
+  this[OWNER]?.drained()
+}
+
+function onClose(this: OwnedResponse): void {
+  this[OWNER]?.closed()
+}
+
+function onStall(response: ServerResponse): void {
+  response.destroy()
+}

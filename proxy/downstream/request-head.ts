@@ -1,0 +1,193 @@
+/** What happens to a header field of a client's request. */
+type Rule =
+  /** Goes on to the server as it is. */
+  | 'pass'
+  /** Belongs to this connection, or is none of the server's business. */
+  | 'drop'
+  | Special
+
+/** Fields that mean something to the proxy. Each may occur once: two could be read differently by two parsers. */
+type Special =
+  | 'host'
+  | 'origin'
+  | 'authorization'
+  | 'x-client-id'
+  | 'accept-encoding'
+  | 'connection'
+  | 'content-type'
+  | 'mcp-session-id'
+  | 'mcp-protocol-version'
+  | 'mcp-method'
+  | 'mcp-name'
+  | 'once'
+
+const RULES: Readonly<Record<string, Rule>> = {
+  host: 'host',
+  origin: 'origin',
+  authorization: 'authorization',
+  'x-client-id': 'x-client-id',
+  'accept-encoding': 'accept-encoding',
+  connection: 'connection',
+  'content-type': 'content-type',
+  'mcp-session-id': 'mcp-session-id',
+  'mcp-protocol-version': 'mcp-protocol-version',
+  'mcp-method': 'mcp-method',
+  'mcp-name': 'mcp-name',
+  'last-event-id': 'once',
+  // RFC 9110, 7.6.1, and what only makes sense between two neighbours.
+  'keep-alive': 'drop',
+  'proxy-authenticate': 'drop',
+  'proxy-authorization': 'drop',
+  'proxy-connection': 'drop',
+  te: 'drop',
+  trailer: 'drop',
+  'transfer-encoding': 'drop',
+  upgrade: 'drop',
+  expect: 'drop',
+  'content-length': 'drop',
+  // The browser's, not the server's: credentials of another hop, and a fetch's own context.
+  cookie: 'drop',
+}
+
+/** Exact spellings seen so far, so that the usual field costs one look-up and no new string. */
+const spellings = new Map<string, Field>()
+const MAX_SPELLINGS = 2_000
+
+interface Field {
+  readonly lower: string
+  readonly rule: Rule
+}
+
+function fieldOf(name: string): Field {
+  const known = spellings.get(name)
+  if (known !== undefined) return known
+  const lower = name.toLowerCase()
+  const rule = RULES[lower] ?? (lower.startsWith('mcp-param-') ? 'once' : 'pass')
+  const field = { lower, rule }
+  if (spellings.size < MAX_SPELLINGS) spellings.set(name, field)
+  return field
+}
+
+/** The head of a client's request, read in one pass over its raw fields. One hidden class; `''` = absent. */
+export class RequestHead {
+  host: string
+  origin: string
+  authorization: string
+  clientId: string
+  acceptEncoding: string
+  contentType: string
+  sessionToken: string
+  version: string
+  mcpMethod: string | null
+  mcpName: string | null
+  /** End-to-end fields for the server, flat, lower-case. */
+  readonly upstream: string[]
+  /** A field that occurs twice although it must not; `''` when all is well. */
+  repeated: string
+  private connection: string
+
+  constructor(raw: readonly string[]) {
+    this.host = ''
+    this.origin = ''
+    this.authorization = ''
+    this.clientId = ''
+    this.acceptEncoding = ''
+    this.contentType = ''
+    this.sessionToken = ''
+    this.version = ''
+    this.mcpMethod = null
+    this.mcpName = null
+    this.upstream = []
+    this.repeated = ''
+    this.connection = ''
+    for (let i = 0; i < raw.length; i += 2) {
+      const field = fieldOf(raw[i] as string)
+      if (field.rule === 'pass') this.upstream.push(field.lower, raw[i + 1] as string)
+      else if (field.rule !== 'drop') this.take(field.rule, field.lower, raw[i + 1] as string)
+    }
+    if (this.connection !== '' && this.connection !== 'keep-alive') this.dropNamed()
+  }
+
+  private take(rule: Special, lower: string, value: string): void {
+    switch (rule) {
+      case 'host':
+        this.host = value
+        break
+      case 'origin':
+        this.once(lower, this.origin)
+        this.origin = value
+        break
+      case 'authorization':
+        this.once(lower, this.authorization)
+        this.authorization = value
+        break
+      case 'x-client-id':
+        this.once(lower, this.clientId)
+        this.clientId = value
+        break
+      case 'accept-encoding':
+        this.acceptEncoding = this.acceptEncoding === '' ? value : `${this.acceptEncoding}, ${value}`
+        break
+      case 'connection':
+        this.connection = this.connection === '' ? value : `${this.connection}, ${value}`
+        break
+      default:
+        this.takeMcp(rule, lower, value)
+    }
+  }
+
+  private takeMcp(rule: Special, lower: string, value: string): void {
+    switch (rule) {
+      case 'mcp-session-id':
+        this.once(lower, this.sessionToken)
+        this.sessionToken = value
+        return
+      case 'content-type':
+        this.once(lower, this.contentType)
+        this.contentType = value
+        break
+      case 'mcp-protocol-version':
+        this.once(lower, this.version)
+        this.version = value.trim()
+        break
+      case 'mcp-method':
+        if (this.mcpMethod !== null) this.repeated = lower
+        this.mcpMethod = value.trim()
+        break
+      case 'mcp-name':
+        if (this.mcpName !== null) this.repeated = lower
+        this.mcpName = value.trim()
+        break
+      default:
+        if (this.upstream.includes(lower)) this.repeated = lower
+    }
+    this.upstream.push(lower, value)
+  }
+
+  private once(name: string, before: string): void {
+    if (before !== '') this.repeated = name
+  }
+
+  /** Fields that `Connection` names belong to this connection (RFC 9110, 7.6.1). */
+  private dropNamed(): void {
+    const named = this.connection.toLowerCase().split(',')
+    for (const token of named) {
+      const name = token.trim()
+      if (name === '' || name === 'close' || name.startsWith('mcp-') || name === 'content-type') continue
+      for (let i = this.upstream.length - 2; i >= 0; i -= 2) {
+        if (this.upstream[i] === name) this.upstream.splice(i, 2)
+      }
+    }
+  }
+}
+
+/** Whether a body is declared as JSON in UTF-8 (RFC 8259, 8.1). */
+export function isJson(contentType: string): boolean {
+  if (contentType === 'application/json') return true
+  const [essence, ...parameters] = contentType.toLowerCase().split(';')
+  if (essence?.trim() !== 'application/json') return false
+  return parameters.every((parameter) => {
+    const text = parameter.trim()
+    return !text.startsWith('charset=') || text === 'charset=utf-8' || text === 'charset="utf-8"' || text === 'charset=utf8'
+  })
+}

@@ -1,0 +1,46 @@
+import { SluiceError } from '../api/index.ts'
+
+/** Failures that happen before a byte of the request is written. */
+const UNSENT = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'ENOENT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_PRX_TLS',
+  'CERT_HAS_EXPIRED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+])
+
+/** Whether nothing can have reached the server, so that sending again is safe whatever the request does. */
+export function isUnsent(cause: unknown): boolean {
+  if (UNSENT.has(codeOf(cause))) return true
+  // Several addresses of one name, none of which answered (happy eyeballs).
+  return cause instanceof AggregateError && cause.errors.length > 0 && cause.errors.every(isUnsent)
+}
+
+/** The error a client may see for a failure of the connection to a replica. Its text names no address. */
+export function toSluiceError(cause: unknown, server: string, headSeen: boolean): SluiceError {
+  if (cause instanceof SluiceError) return cause
+  const code = codeOf(cause)
+  if (code === 'UND_ERR_HEADERS_TIMEOUT') {
+    return new SluiceError('upstream_timeout', `${server} did not begin to answer in time (first_byte timeout)`, cause)
+  }
+  if (code === 'UND_ERR_BODY_TIMEOUT') {
+    return new SluiceError('upstream_timeout', `${server} fell silent in the middle of its answer (idle timeout)`, cause)
+  }
+  if (isUnsent(cause)) return new SluiceError('upstream_unreachable', `${server} is not reachable`, cause, 1_000)
+  const when = headSeen ? 'broke off in the middle of its answer' : 'closed the connection without an answer'
+  return new SluiceError('upstream_broken', `${server} ${when}`, cause)
+}
+
+function codeOf(cause: unknown): string {
+  const code = (cause as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : ''
+}

@@ -1,0 +1,180 @@
+import type { Dispatcher } from 'undici'
+import { SluiceError } from '../api/index.ts'
+import type { Replica } from './replica.ts'
+import type { Flow, UpstreamRequest, UpstreamSink } from './upstream.ts'
+
+/** Who hears that a try has failed and decides whether there is another one. */
+export interface CallOwner {
+  failed(call: HttpCall, error: unknown): void
+}
+
+type HeaderFields = Record<string, string | string[] | undefined>
+
+/** Fields that belong to one connection (RFC 9110, 7.6.1), never passed on. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/**
+ * One try of one request on one replica: the handler object that undici drives, and the `Flow` its sink holds. No
+ * stream and no promise; every field is set here so that all calls share one hidden class.
+ */
+export class HttpCall implements Dispatcher.DispatchHandler, Flow {
+  readonly request: UpstreamRequest
+  readonly sink: UpstreamSink
+  readonly owner: CallOwner
+  replica: Replica
+  tries: number
+  /** Whether a byte of the request may have reached the server. */
+  sent: boolean
+  headSeen: boolean
+  private controller: Dispatcher.DispatchController | null
+  private aborted: boolean
+  private paused: boolean
+  private done: boolean
+  private inTry: boolean
+
+  constructor(request: UpstreamRequest, sink: UpstreamSink, owner: CallOwner, replica: Replica) {
+    this.request = request
+    this.sink = sink
+    this.owner = owner
+    this.replica = replica
+    this.tries = 0
+    this.sent = false
+    this.headSeen = false
+    this.controller = null
+    this.aborted = false
+    this.paused = false
+    this.done = false
+    this.inTry = false
+  }
+
+  /** Begins a try on `this.replica`. */
+  dispatch(): void {
+    const request = this.request
+    this.tries++
+    this.replica.inFlight++
+    this.inTry = true
+    this.controller = null
+    this.sent = false
+    const options = {
+      path: this.replica.pathFor(request.query),
+      method: request.method,
+      headers: request.headers,
+      body: request.body,
+      headersTimeout: request.firstByteTimeoutMs,
+      bodyTimeout: request.idleTimeoutMs,
+    } as Dispatcher.DispatchOptions
+    try {
+      this.replica.dispatcherFor(request).dispatch(options, this)
+    } catch (error) {
+      if (!this.inTry) return
+      this.leave()
+      this.owner.failed(this, error)
+    }
+  }
+
+  /** Gives up the replica's slot; each try does so exactly once. */
+  private leave(): void {
+    if (!this.inTry) return
+    this.inTry = false
+    this.replica.inFlight--
+  }
+
+  pause(): void {
+    this.paused = true
+    this.controller?.pause()
+  }
+
+  resume(): void {
+    this.paused = false
+    this.controller?.resume()
+  }
+
+  abort(): void {
+    if (this.aborted || this.done) return
+    this.aborted = true
+    this.controller?.abort(ABORTED)
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller
+    if (this.aborted) controller.abort(ABORTED)
+  }
+
+  onRequestSent(): void {
+    this.sent = true
+  }
+
+  onBodySent(): void {
+    this.sent = true
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: HeaderFields): void {
+    if (status < 200 || this.aborted) return
+    this.headSeen = true
+    this.replica.succeeded()
+    this.sink.onHead(status, endToEnd(headers), this.replica.id)
+    if (this.paused) controller.pause()
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.aborted) this.sink.onData(chunk)
+  }
+
+  onResponseEnd(): void {
+    this.leave()
+    this.done = true
+    if (!this.aborted) this.sink.onEnd()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    this.leave()
+    if (this.aborted) return
+    this.owner.failed(this, error)
+  }
+
+  /** Ends the call with an error; the owner has decided that there is no further try. */
+  fail(error: SluiceError): void {
+    this.done = true
+    if (!this.aborted) this.sink.onFail(error)
+  }
+
+  get isAborted(): boolean {
+    return this.aborted
+  }
+}
+
+const ABORTED = new SluiceError('upstream_broken', 'the exchange was ended by the proxy')
+ABORTED.stack = ''
+
+/** The answer's header fields without those of the connection: flat, lower-case, in the order they came. */
+function endToEnd(headers: HeaderFields): string[] {
+  const flat: string[] = []
+  const connection = headers['connection']
+  const named = connection === undefined || connection === 'keep-alive' || connection === 'close' ? null : connection
+  for (const name in headers) {
+    if (HOP_BY_HOP.has(name) || (named !== null && isNamed(named, name))) continue
+    const value = headers[name]
+    if (typeof value === 'string') flat.push(name, value)
+    else if (value !== undefined) for (const one of value) flat.push(name, one)
+  }
+  return flat
+}
+
+/** Whether the `Connection` field names `name` as one of its own (RFC 9110, 7.6.1). */
+export function isNamed(connection: string | string[], name: string): boolean {
+  const list = typeof connection === 'string' ? connection : connection.join(',')
+  return list
+    .toLowerCase()
+    .split(',')
+    .some((token) => token.trim() === name)
+}

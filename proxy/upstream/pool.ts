@@ -1,0 +1,107 @@
+import { SluiceError } from '../api/index.ts'
+import { channels } from '../observe/channels.ts'
+import { type CallOwner, HttpCall } from './http-call.ts'
+import { isUnsent, toSluiceError } from './failure.ts'
+import { Replica, type ReplicaOptions } from './replica.ts'
+import type { Upstream, UpstreamRequest, UpstreamSink } from './upstream.ts'
+
+/** Most tries of one request, however many replicas there are. */
+const MAX_TRIES = 3
+
+/** One server's replicas, as the configuration names them. */
+export interface ServerTarget {
+  readonly name: string
+  readonly urls: readonly string[]
+}
+
+/**
+ * Spreads requests over the replicas of one server: the less busy of two picked at random, a session always on its own.
+ * A try that failed before anything was sent goes to another replica; one that may have been processed does so only
+ * where the request is `repeatable`.
+ */
+export class ReplicaPool implements Upstream, CallOwner {
+  readonly name: string
+  private readonly replicas: readonly Replica[]
+  private readonly byId: ReadonlyMap<string, Replica>
+
+  constructor(server: ServerTarget, options: ReplicaOptions) {
+    this.name = server.name
+    this.replicas = server.urls.map((url) => new Replica(url, options))
+    this.byId = new Map(this.replicas.map((replica) => [replica.id, replica]))
+  }
+
+  send(request: UpstreamRequest, sink: UpstreamSink): void {
+    const replica = request.replica === '' ? this.pick() : this.byId.get(request.replica)
+    if (replica === undefined) {
+      const text = `the replica of this session is gone: start a new session with ${this.name}`
+      sink.onFail(new SluiceError('session_not_found', text))
+      return
+    }
+    const call = new HttpCall(request, sink, this, replica)
+    sink.onFlow(call)
+    call.dispatch()
+  }
+
+  get ready(): boolean {
+    return this.replicas.some((replica) => replica.failures === 0)
+  }
+
+  /** Replicas for the admin endpoint. */
+  list(): { id: string; inFlight: number; failures: number }[] {
+    return this.replicas.map(({ id, inFlight, failures }) => ({ id, inFlight, failures }))
+  }
+
+  failed(call: HttpCall, cause: unknown): void {
+    const unsent = isUnsent(cause) && !call.headSeen
+    if (unsent) call.replica.unreachable(performance.now())
+    const next = call.isAborted ? null : this.nextReplica(call, unsent)
+    if (next !== null) {
+      call.replica = next
+      call.dispatch()
+      return
+    }
+    const error = toSluiceError(cause, this.name, call.headSeen)
+    if (channels.notice.hasSubscribers) {
+      const fields = { server: this.name, replica: call.replica.id, code: error.code, tries: call.tries, error: `${cause}` }
+      channels.notice.publish({ level: 'warn', text: 'upstream failed', fields })
+    }
+    call.fail(error)
+  }
+
+  close(): Promise<void> {
+    return Promise.all(this.replicas.map((replica) => replica.close())).then(nothing)
+  }
+
+  /** Ends running exchanges too. */
+  destroy(): Promise<void> {
+    return Promise.all(this.replicas.map((replica) => replica.destroy())).then(nothing)
+  }
+
+  /** Where to try again, or `null`. A request that may have been processed is sent again only if that is harmless. */
+  private nextReplica(call: HttpCall, unsent: boolean): Replica | null {
+    const mayRepeat = unsent || (call.request.repeatable && !call.headSeen && call.tries === 1)
+    if (!mayRepeat || call.tries >= MAX_TRIES) return null
+    // The same replica is worth one more try only when it was reached: it may just have closed an idle connection.
+    if (call.request.replica !== '' || this.replicas.length === 1) return unsent ? null : call.replica
+    return this.pickOther(call.replica)
+  }
+
+  private pick(): Replica {
+    const replicas = this.replicas
+    if (replicas.length === 1) return replicas[0] as Replica
+    const first = replicas[Math.floor(Math.random() * replicas.length)] as Replica
+    const second = replicas[Math.floor(Math.random() * replicas.length)] as Replica
+    const now = performance.now()
+    if (first.avoided(now) !== second.avoided(now)) return first.avoided(now) ? second : first
+    if (first.avoided(now)) return this.pickOther(first)
+    return first.inFlight <= second.inFlight ? first : second
+  }
+
+  private pickOther(not: Replica): Replica {
+    const now = performance.now()
+    const others = this.replicas.filter((replica) => replica !== not)
+    return others.find((replica) => !replica.avoided(now)) ?? (others[0] as Replica)
+  }
+}
+
+function nothing(): void {}
