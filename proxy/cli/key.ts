@@ -19,18 +19,18 @@ export function createKey(): CreatedKey {
 
 /** `sluice key create NAME`: the key goes to standard output alone, so that it can be piped; the rest is for people. */
 export function keyCreate(name: string, out: (text: string) => void, note: (text: string) => void): void {
-  if (!CLIENT_NAME.test(name)) {
+  if (!CLIENT_NAME.test(name) || name === 'anonymous') {
     throw new UsageError(`client name "${name}": expected letters, digits and . _ @ -, like "claude-desktop"`)
   }
   const { key, hash } = createKey()
   note(`API key of client "${name}". It is shown once and stored nowhere; give it to the client:\n\n`)
   out(`${key}\n`)
-  note(`\nThe client sends it as\n\n  Authorization: Bearer ${key.slice(0, 8)}…\n`)
+  note(`\nThe client sends it as\n\n  Authorization: Bearer slk_…\n`)
   note(
-    `\nAdd its hash to sluice.yaml (a second key under the same name allows a change without a gap):\n\n${snippet(name, hash)}`,
+    `\nAdd its hash to sluice.yaml (a list of hashes allows a change of keys without a gap):\n\n${snippet(name, hash)}`,
   )
 }
 
 function snippet(name: string, hash: string): string {
-  return `clients:\n  ${name}:\n    keys:\n      - sha256:${hash}\n`
+  return `clients:\n  ${name}:\n    api_key_sha256: ${hash}\n`
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { ERRORS, type ErrorCode } from '../api/index.ts'
+import { errorAnswer } from '../message/jsonrpc.ts'
 import { channels } from '../observe/channels.ts'
 
 /** Why a request head is refused before anybody looks at the request. */
@@ -50,9 +51,9 @@ export function refuse(
   status: number = ERRORS[code].http,
 ): void {
   publish(code, status, text)
-  const body = errorBody(code, text)
+  const body = errorAnswer('', code, text, null)
   response.shouldKeepAlive = false
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length })
   response.end(body)
   request.resume() // so that the answer is not lost in a reset; bounded, for the connection closes after it
 }
@@ -70,7 +71,7 @@ export function onClientError(error: NodeJS.ErrnoException, socket: Duplex): voi
   const fault = faultOf(error.code ?? '')
   const status = ERRORS[fault.code].http
   publish(fault.code, status, fault.text)
-  socket.end(rawAnswer(status, errorBody(fault.code, fault.text)), () => socket.destroy())
+  socket.end(rawAnswer(status, errorAnswer('', fault.code, fault.text, null)), () => socket.destroy())
 }
 
 function faultOf(code: string): Fault {
@@ -94,22 +95,15 @@ const REASONS: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 }
 
-function rawAnswer(status: number, body: string): string {
-  return [
+function rawAnswer(status: number, body: Buffer): Buffer {
+  const head = [
     `HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}`,
     'Content-Type: application/json',
-    `Content-Length: ${Buffer.byteLength(body)}`,
+    `Content-Length: ${body.length}`,
     'Connection: close',
-    '',
-    body,
-  ].join('\r\n')
-}
-
-/** An error without an id: no message could be read (MCP 2025-11-25, transports: "has no `id`"). */
-function errorBody(code: ErrorCode, text: string): string {
-  const spec = ERRORS[code]
-  const data = { source: spec.source, code }
-  return JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: spec.rpc, message: text, data } })
+    '\r\n',
+  ]
+  return Buffer.concat([Buffer.from(head.join('\r\n')), body])
 }
 
 function publish(code: ErrorCode, status: number, reason: string): void {

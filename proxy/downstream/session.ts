@@ -27,7 +27,7 @@ const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const MIN_BYTES = 1 + NONCE_BYTES + TAG_BYTES
 const KEY_BYTES = 32
-const MIN_SECRET_LENGTH = 16
+const MIN_SECRET_LENGTH = 32
 const LABEL = Buffer.from('sluice session token v1')
 const TOKEN = /^[A-Za-z0-9_-]+$/
 
