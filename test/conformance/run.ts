@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { startProgram, startSluice } from '../helpers/program.ts'
+import type { Scope } from '../helpers/scope.ts'
+import { type Checks, differences, readChecks, score } from './checks.ts'
+import { type Column, explain, table } from './report.ts'
+
+/**
+ * `npm run conformance`: the official MCP conformance suite against our fixture server, directly and then through Sluice with each of
+ * these policies. Fails unless every check says behind the proxy what it says directly.
+ *
+ * Options: `--set 2026-07-28` (repeatable), `--leg direct|pass-through|chain|edits` (repeatable; direct always runs),
+ * `--keep DIR` (keeps the runner's results).
+ */
+const SETS = ['2025-11-25', '2026-07-28']
+const LEGS = ['pass-through', 'chain', 'edits']
+const RUN_MS = 120_000
+const HERE = fileURLToPath(new URL('.', import.meta.url))
+const RUNNER = fileURLToPath(new URL('../../node_modules/.bin/conformance', import.meta.url))
+
+const { values } = parseArgs({
+  options: {
+    set: { type: 'string', multiple: true, default: SETS },
+    leg: { type: 'string', multiple: true, default: LEGS },
+    keep: { type: 'string' },
+  },
+})
+const results = values.keep ?? mkdtempSync(join(tmpdir(), 'sluice-conformance-'))
+
+let failed = false
+for (const set of values.set) if (!(await runSet(set))) failed = true
+if (values.keep === undefined) rmSync(results, { recursive: true, force: true })
+process.exitCode = failed ? 1 : 0
+
+async function runSet(set: string): Promise<boolean> {
+  console.log(`\nRequirements of ${set}`)
+  const direct = await runLeg(set, 'direct')
+  const columns: Column[] = [{ title: 'direct', checks: direct, differences: [] }]
+  for (const leg of LEGS.filter(name => values.leg.includes(name))) {
+    const checks = await runLeg(set, leg)
+    columns.push({ title: leg, checks, differences: differences(direct, checks) })
+  }
+  console.log(`\n${table(columns)}\n`)
+  return judge(set, columns)
+}
+
+function judge(set: string, columns: readonly Column[]): boolean {
+  const { passed, total } = score(columns[0]?.checks ?? new Map())
+  console.log(`${set}: ${passed} of ${total} checks pass directly`)
+  let isEqual = total > 0
+  for (const { title, differences } of columns.slice(1)) {
+    if (differences.length > 0) isEqual = false
+    console.log(`${set}: ${title} ${differences.length === 0 ? '= direct, check by check' : '!= direct'}`)
+    if (differences.length > 0) console.log(explain(title, differences))
+  }
+  return isEqual
+}
+
+/** Each run gets a fixture and a proxy of its own, so that none sees what another one left behind. */
+async function runLeg(set: string, leg: string): Promise<Checks> {
+  const closers: (() => void | Promise<void>)[] = []
+  const scope: Scope = { after: close => void closers.unshift(close) }
+  try {
+    const fixture = await startProgram(scope, ['node', join(HERE, 'server.ts')], { ready: /listening on (\S+)/ })
+    const url = leg === 'direct' ? fixture.ready : (await startSluice(scope, proxyArguments(leg, fixture.ready))).url
+    return await runSuite(set, url, join(results, set, leg))
+  } finally {
+    for (const close of closers) await close()
+  }
+}
+
+function proxyArguments(leg: string, url: string): string[] {
+  if (leg === 'pass-through') return [url]
+  return [url, '--policy', join(HERE, `${leg}.yaml`), '--interceptors', join(HERE, 'interceptors')]
+}
+
+/** Runs the official runner. Its exit code counts failed checks, which is not what is asked here: its results are read. */
+async function runSuite(set: string, url: string, dir: string): Promise<Checks> {
+  const child = spawn(process.execPath, [RUNNER, 'server', '--url', url, '--requirements', set, '-o', dir], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    timeout: RUN_MS,
+    killSignal: 'SIGKILL',
+  })
+  let complaint = ''
+  child.stderr.setEncoding('utf8').on('data', text => {
+    complaint = (complaint + text).slice(-4096)
+  })
+  const [, signal] = await once(child, 'exit')
+  if (signal !== null) throw new Error(`the conformance runner did not end within ${RUN_MS} ms\n${complaint}`)
+  return readChecks(dir)
+}
