@@ -21,14 +21,22 @@ export function startAccessLog(log: Log): () => void {
 function logExchange(log: Log, end: ExchangeEnd): void {
   const level = end.outcome.status === 'denied' || end.outcome.status === 'failed' ? 'warn' : 'info'
   if (!log.enabled(level)) return
-  if (log.format === 'json') {
-    log.line(exchangeLine(end, level))
-    return
+  if (log.format === 'json') log.line(exchangeLine(end, level))
+  else log[level](shortFields(end), [end.method === '' ? end.httpMethod : end.method, end.name].join(' ').trim())
+}
+
+/** For a terminal: what a person wants to see pass by. */
+function shortFields({ server, client, outcome }: ExchangeEnd): Record<string, unknown> {
+  return {
+    server,
+    client,
+    status: outcome.status,
+    http_status: outcome.httpStatus,
+    ...(outcome.code !== null && { code: outcome.code }),
+    ...(outcome.reason !== '' && { reason: outcome.reason }),
+    duration_ms: Number(decimalMs(outcome.durationMs)),
+    ...outcome.notes,
   }
-  const { timestamp: _timestamp, level: _level, message: _message, method, name, ...fields } = JSON.parse(
-    exchangeLine(end, level),
-  )
-  log[level](fields, [method === '' ? end.httpMethod : method, name].filter(Boolean).join(' '))
 }
 
 /**

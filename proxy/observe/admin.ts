@@ -60,7 +60,7 @@ type Route = () => Reply | Promise<Reply>
  */
 export async function createAdmin(options: AdminOptions): Promise<Admin> {
   const routes = createRoutes(options)
-  const names = isLoopback(options.host) ? new Set(options.hosts?.map((name) => name.toLowerCase())) : null
+  const names = isLoopback(options.host) ? new Set(options.hosts?.map(name => name.toLowerCase())) : null
   const server = createServer(
     { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: HEAD_TIMEOUT_MS },
     (request, response) => {
@@ -94,7 +94,9 @@ function readiness(state: Readiness): Reply {
 
 function checkRequest(request: IncomingMessage, names: ReadonlySet<string> | null): Reply | null {
   if (names !== null && !isOwnHost(request.headers.host, names)) {
-    return json(403, { error: 'this Host header is not allowed on a loopback listener: use localhost or the IP address' })
+    return json(403, {
+      error: 'this Host header is not allowed on a loopback listener: use localhost or the IP address',
+    })
   }
   if (request.method === 'GET' || request.method === 'HEAD') return null
   return json(405, { error: `${request.method} is not allowed: this listener only reads`, allowed: ['GET', 'HEAD'] })
@@ -176,7 +178,7 @@ async function withTimeout<T>(value: T | Promise<T>, timeoutMs: number, path: st
 
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.on('error', (error) => {
+    server.on('error', error => {
       if (!server.listening) reject(listenError(error, host, port))
       else channels.notice.publish({ level: 'error', text: 'the admin listener had an error', fields: { error } })
     })
@@ -203,7 +205,7 @@ function urlOf(server: Server, host: string): string {
 }
 
 function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
+  return new Promise(resolve => {
     const timer = setTimeout(() => server.closeAllConnections(), CLOSE_TIMEOUT_MS)
     server.close(() => {
       clearTimeout(timer)

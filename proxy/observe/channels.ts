@@ -1,5 +1,5 @@
-import type { Outcome } from '../api/index.ts'
 import { type Channel, channel } from 'node:diagnostics_channel'
+import type { Outcome } from '../api/index.ts'
 
 /** A server as metrics and log see an exchange with it: the exchange itself, plus what only the end knows. */
 export interface ExchangeEnd {

@@ -99,7 +99,8 @@ export class ExchangeMetrics {
       total += spent
       this.#entry(entry).seconds.observe(spent / 1e6)
     }
-    for (let index = 0; index < outcome.verdicts.length; index++) this.#verdict(outcome.verdicts[index] as VerdictRecord)
+    for (let index = 0; index < outcome.verdicts.length; index++)
+      this.#verdict(outcome.verdicts[index] as VerdictRecord)
     return total / 1e6
   }
 

@@ -35,7 +35,7 @@ export interface Log extends Logger {
  */
 export function createLog(options: LogOptions): Log {
   const format = options.format === 'auto' ? defaultFormat(options.destination) : options.format
-  const destination = openDestination(options.destination ?? 1, format, (lines) => {
+  const destination = openDestination(options.destination ?? 1, format, lines => {
     logger.warn({ dropped: lines }, 'log lines were dropped: the reader of the log is too slow')
   })
   const sink = format === 'pretty' ? prettyDestination(destination, options.colors ?? wantsColors()) : destination
@@ -45,7 +45,7 @@ export function createLog(options: LogOptions): Log {
       base: null,
       messageKey: 'message',
       timestamp: () => `,"timestamp":"${new Date().toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }), bindings: redact, log: redact },
+      formatters: { level: label => ({ level: label }), log: redact },
       // `redact` decides about depth; this only has to be larger.
       depthLimit: 16,
     },
@@ -92,7 +92,7 @@ class PinoLog implements Log {
   }
 
   child(fields: Readonly<Record<string, unknown>>): Log {
-    return new PinoLog(this.#logger.child(fields), this.#destination, this.format)
+    return new PinoLog(this.#logger.child(redact(fields)), this.#destination, this.format)
   }
 
   enabled(level: Exclude<LogLevel, 'silent'>): boolean {
@@ -118,5 +118,5 @@ function wantsColors(): boolean {
 
 function prettyDestination(destination: Destination, colors: boolean): Destination {
   const prettify = createPrettify(colors)
-  return { write: (line) => destination.write(prettify(line)) }
+  return { write: line => destination.write(prettify(line)) }
 }

@@ -1,6 +1,12 @@
 import { channels, type ExchangeEnd, type Refusal, type Reload } from './channels.ts'
 import { ExchangeMetrics } from './exchange-metrics.ts'
-import { type FamilySnapshot, type MetricsSnapshot, mergeSnapshots, renderSnapshot, snapshotFamily } from './exposition.ts'
+import {
+  type FamilySnapshot,
+  type MetricsSnapshot,
+  mergeSnapshots,
+  renderSnapshot,
+  snapshotFamily,
+} from './exposition.ts'
 import { createFamilies, type Families } from './families.ts'
 import { ProcessMetrics } from './process-metrics.ts'
 import { labelText } from './series.ts'
@@ -40,10 +46,10 @@ export class Metrics {
     this.#families = createFamilies(options.maxSeriesPerMetric ?? 2000)
     this.#exchanges = new ExchangeMetrics(this.#families)
     for (const result of ['success', 'failure']) this.#families.policyReloads.get(result)
-    this.#onStart = (server) => this.#exchanges.start(server as string)
-    this.#onEnd = (end) => this.#exchanges.end(end as ExchangeEnd)
-    this.#onRefusal = (refusal) => this.#families.refusals.get((refusal as Refusal).code).value++
-    this.#onReload = (reload) => this.#reload(reload as Reload)
+    this.#onStart = server => this.#exchanges.start(server as string)
+    this.#onEnd = end => this.#exchanges.end(end as ExchangeEnd)
+    this.#onRefusal = refusal => this.#families.refusals.get((refusal as Refusal).code).value++
+    this.#onReload = reload => this.#reload(reload as Reload)
   }
 
   /** Subscribes. A second call does nothing new. */
@@ -98,6 +104,12 @@ export class Metrics {
   #buildInfo(): FamilySnapshot {
     const labels = labelText(['version', 'node'], [this.#options.version, process.version])
     const series = [{ labels, value: 1, counts: null }]
-    return { name: 'sluice_build_info', help: 'Always 1; the labels say what runs.', type: 'gauge', merge: 'max', series }
+    return {
+      name: 'sluice_build_info',
+      help: 'Always 1; the labels say what runs.',
+      type: 'gauge',
+      merge: 'max',
+      series,
+    }
   }
 }

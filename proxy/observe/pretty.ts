@@ -19,7 +19,7 @@ export function createPrettify(colors: boolean): Prettify {
     ignore: 'level,timestamp',
     messageKey: 'message',
     timestampKey: 'timestamp',
-    messageFormat: (log) => formatRecord(log as Record<string, unknown>, colors),
+    messageFormat: log => formatRecord(log as Record<string, unknown>, colors),
   }) as Prettify
 }
 
@@ -56,13 +56,12 @@ function stackOf(value: unknown): string {
   return stack
     .split('\n')
     .slice(1)
-    .map((line) => `\n         ${visible(line.trim())}`)
+    .map(line => `\n         ${visible(line.trim())}`)
     .join('')
 }
 
 /** Control characters (C0, C1, DEL, direction marks) as escapes. */
 function visible(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, escapeUnit)
 }
 

@@ -52,9 +52,9 @@ function redactValue(value: unknown, depth: number): unknown {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString()
   if (value instanceof Error) return depth >= MAX_DEPTH ? scrub(String(value)) : redactError(value, depth + 1)
   if (depth >= MAX_DEPTH) return '[Object]'
-  if (Array.isArray(value)) return value.map((item) => redactValue(item, depth + 1))
+  if (Array.isArray(value)) return value.map(item => redactValue(item, depth + 1))
   if (value instanceof Map) return redactObject(Object.fromEntries(value), depth + 1)
-  if (value instanceof Set) return [...value].map((item) => redactValue(item, depth + 1))
+  if (value instanceof Set) return [...value].map(item => redactValue(item, depth + 1))
   return redactObject(value as Record<string, unknown>, depth + 1)
 }
 

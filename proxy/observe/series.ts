@@ -83,5 +83,5 @@ export function labelText(names: readonly string[], values: readonly string[]): 
 
 function escapeLabel(value: string): string {
   const text = value.length > 128 ? value.slice(0, 128) : value
-  return /[\\"\n]/.test(text) ? text.replace(/[\\"\n]/g, (unit) => (unit === '\n' ? '\\n' : `\\${unit}`)) : text
+  return /[\\"\n]/.test(text) ? text.replace(/[\\"\n]/g, unit => (unit === '\n' ? '\\n' : `\\${unit}`)) : text
 }
