@@ -1,11 +1,14 @@
-import picomatch from 'picomatch'
-import { defineInterceptor, Verdict, z } from '#api'
+import { defineInterceptor, GlobList, globProblem, Verdict, z } from '#api'
 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
 
+const glob = z
+  .string()
+  .refine(text => globProblem(text) === null, { error: ({ input }) => globProblem(String(input)) ?? '' })
+
 /** What `options:` of the chain entry may say. Descriptions end up in `sluice list` and in the editor. */
 const options = z.object({
-  tools: z.array(z.string().min(1)).min(1).default(['*deploy*']).describe('Globs of the tools that deploy something'),
+  tools: z.array(glob).min(1).default(['*deploy*']).describe('Globs of the tools that deploy something'),
   days: z.array(z.enum(DAYS)).min(1).default(['sat', 'sun']).describe('Days without deploys'),
   time_zone: z
     .string()
@@ -25,13 +28,12 @@ export default defineInterceptor({
   looks: { request: { need: 'envelope', directions: ['toServer'] } },
   onFailure: 'closed',
   create({ tools, days, time_zone: timeZone }, { clock }) {
-    // Without these two options a name like `ops/deploy` or `.deploy` would slip past `*deploy*`.
-    const isDeploy = picomatch(tools, { bash: true, dot: true })
+    const deploys = new GlobList(tools)
     const weekday = new Intl.DateTimeFormat('en-US', { timeZone, weekday: 'short' })
     const closed = new Set<string>(days)
     return {
       request(message, exchange) {
-        if (message.method !== 'tools/call' || !isDeploy(message.name)) return undefined
+        if (message.method !== 'tools/call' || !deploys.fits(message.name)) return undefined
         const today = weekday.format(clock.now())
         exchange.note('deploy_day', today)
         if (!closed.has(today.toLowerCase())) return undefined

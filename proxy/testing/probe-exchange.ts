@@ -90,8 +90,8 @@ export class ProbeExchange {
     this.ended = true
     const full = { ...outcomeOf(this.live, this.kit.clock), ...outcome }
     this.live.markEnded()
-    const { hooks } = this.kit.steps.end
-    hooks.end?.(this.live, full, this.live.stateAtEnd(this.kit.steps.end))
+    const { hooks } = this.kit.steps.whole
+    hooks.end?.(this.live, full, this.live.stateAtEnd(this.kit.steps.whole))
     return full
   }
 
@@ -144,7 +144,7 @@ export class ProbeExchange {
     const failed = records.find(record => record.action === 'fail' && record.code !== 'message_too_large')
     if (failed === undefined) return
     if (failed.code !== 'interceptor_timeout' && this.watch.error !== undefined) throw this.watch.error
-    const { timeoutMs } = this.kit.steps.end
+    const { timeoutMs } = this.kit.steps.whole
     const limit = `the ${message.kind} hook of ${failed.entry} gave no answer within ${timeoutMs} ms`
     throw new SluiceError(
       failed.code ?? 'interceptor_failed',

@@ -1,5 +1,8 @@
-import type { Direction, Hooks, Interceptor, Kind, Look } from '../api/index.ts'
+import type { Direction, Hooks, Interceptor, Kind } from '../api/index.ts'
+import { type ChainEntry, chainEntry, hooksWithoutLook } from '../policy/chain-entry.ts'
+import { Matcher } from '../policy/match.ts'
 import type { Step } from '../policy/plan.ts'
+import type { RawChainEntry } from '../policy/schema.ts'
 
 /** What a chain entry may say besides `use:` and `options:`. */
 export interface EntryOptions {
@@ -9,54 +12,45 @@ export interface EntryOptions {
   readonly tooBig?: 'skip' | 'deny'
 }
 
-const KINDS = ['request', 'response', 'notification'] as const
-const DEFAULT_TIMEOUT_MS = 5000
-const DEFAULT_MAX_BYTES = 4 * 1024 * 1024
-
-/** The interceptor as a chain of one. */
+/** The interceptor as a chain of one, with the settings a policy would give it. */
 export class ProbeSteps {
   readonly looks: Interceptor['looks']
+  readonly hooks: Hooks<unknown>
   /** Stands for the entry as a whole. */
-  readonly end: Step
-  private readonly definition: Interceptor
-  private readonly hooks: Hooks<unknown>
-  private readonly entry: EntryOptions
+  readonly whole: Step
+  private readonly entry: ChainEntry
 
   /** @throws TypeError where a hook has no look, as a policy would at load */
-  constructor(definition: Interceptor, hooks: Hooks<unknown>, entry: EntryOptions) {
-    this.definition = definition
-    this.looks = definition.looks
-    this.hooks = hooks
-    this.entry = entry
-    for (const kind of KINDS) {
-      if (hooks[kind] !== undefined && this.looks[kind] === undefined) {
-        throw new TypeError(`${definition.name}: it has a ${kind} hook but no looks.${kind}; say how closely it looks`)
-      }
+  constructor(interceptor: Interceptor, hooks: Hooks<unknown>, options: EntryOptions) {
+    const [kind] = hooksWithoutLook(interceptor, hooks)
+    if (kind !== undefined) {
+      throw new TypeError(`${interceptor.name}: it has a ${kind} hook but no looks.${kind}; say how closely it looks`)
     }
-    this.end = this.step({ need: 'envelope' })
+    const raw = rawEntry(interceptor.name, options)
+    const parts = { slot: 0, name: interceptor.name, interceptor, matcher: new Matcher({}), raw }
+    this.looks = interceptor.looks
+    this.hooks = hooks
+    this.entry = chainEntry(parts, hooks)
+    const end = chainEntry(parts, { end: () => undefined }).end
+    if (end === null) throw new Error('an entry with an end hook has an end step')
+    this.whole = { ...end, hooks }
   }
 
   /** The step for a message, `null` where the interceptor does not look. */
   find(kind: Kind, direction: Direction): Step | null {
-    const look = this.looks[kind]
-    if (look === undefined || this.hooks[kind] === undefined) return null
-    return look.directions === undefined || look.directions.includes(direction) ? this.step(look) : null
+    const directed = this.entry.steps[kind]
+    return directed?.directions.includes(direction) ? directed.step : null
   }
+}
 
-  private step(look: Look): Step {
-    const onFailure = this.entry.onFailure ?? this.definition.onFailure
-    return {
-      slot: 0,
-      entry: this.definition.name,
-      mode: 'enforce',
-      hooks: this.hooks,
-      need: look.need,
-      edits: look.edits ?? false,
-      maxBytes: this.entry.maxBytes ?? look.maxBytes ?? DEFAULT_MAX_BYTES,
-      tooBig: this.entry.tooBig ?? look.tooBig ?? (onFailure === 'closed' ? 'deny' : 'skip'),
-      onFailure,
-      timeoutMs: this.entry.timeoutMs ?? this.definition.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-      answer: 'auto',
-    }
+function rawEntry(use: string, { onFailure, timeoutMs, maxBytes, tooBig }: EntryOptions): RawChainEntry {
+  return {
+    use,
+    mode: 'enforce',
+    answer: 'auto',
+    on_failure: onFailure,
+    timeout: timeoutMs,
+    max_bytes: maxBytes,
+    too_big: tooBig,
   }
 }

@@ -45,6 +45,7 @@ describe('no-weekend-deploys', () => {
     const options = { tools: ['ship'], days: ['sun'], time_zone: 'Pacific/Auckland' }
     const p = await probe(noWeekendDeploys, { options, now: SATURDAY })
     assert.match((await p.request(call('ship'))).verdict?.reason ?? '', /No deploys on Sun \(Pacific\/Auckland\)/)
+    await assert.rejects(probe(noWeekendDeploys, { options: { tools: ['a{'] } }), /options\.tools\.0: bad glob "a\{"/)
     await assert.rejects(
       probe(noWeekendDeploys, { options: { time_zone: 'Mars/Base' } }),
       /options\.time_zone: expected an IANA time zone, like "Europe\/Berlin"/,
