@@ -68,7 +68,7 @@ function openFile(checked: Options, environment: Environment): LineFile {
     target: targetOf(checked.path, environment),
     maxBytes: checked.max_buffer_bytes,
     onFull: checked.on_full,
-    lostLine: (lines) =>
+    lostLine: lines =>
       `{"timestamp":"${new Date(environment.clock.now()).toISOString()}","event":"audit_lines_lost","lost":${lines}}\n`,
     onTrouble: (text, error) => environment.logger.error({ path: checked.path, error }, text),
   })

@@ -103,7 +103,7 @@ export class LineFile {
 
   /** Writes what waits and closes the file. Gives up at the first write that fails. */
   close(): Promise<void> {
-    return new Promise((resolve) => {
+    return new Promise(resolve => {
       this.#closed = resolve
       if (this.#lost > 0) this.#tellLost()
       this.#flush()
@@ -214,10 +214,13 @@ export class LineFile {
       return
     }
     this.#resting = true
-    const timer = setTimeout(() => {
-      this.#resting = false
-      this.#pump()
-    }, busy ? BUSY_MS : RETRY_MS)
+    const timer = setTimeout(
+      () => {
+        this.#resting = false
+        this.#pump()
+      },
+      busy ? BUSY_MS : RETRY_MS,
+    )
     // A closing file is waited for; an open one must not keep the process alive.
     if (this.#closed === null) timer.unref()
   }

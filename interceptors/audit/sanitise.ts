@@ -25,9 +25,10 @@ function clean(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return hideUserInfo(value)
   if (typeof value !== 'object' || value === null) return value
   if (depth >= MAX_DEPTH) return '[too deep]'
-  if (Array.isArray(value)) return value.map((item) => clean(item, depth + 1))
+  if (Array.isArray(value)) return value.map(item => clean(item, depth + 1))
   const copy: [string, unknown][] = []
-  for (const [key, item] of Object.entries(value)) copy.push([key, hides(key, item) ? REDACTED : clean(item, depth + 1)])
+  for (const [key, item] of Object.entries(value))
+    copy.push([key, hides(key, item) ? REDACTED : clean(item, depth + 1)])
   // Not by assignment: a key `__proto__` is a key like any other here.
   return Object.fromEntries(copy)
 }
