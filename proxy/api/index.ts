@@ -1,7 +1,8 @@
 export { z } from 'zod'
 export type { AccessControl, ClientRules, Clock, Environment, Logger, Store } from './environment.ts'
-export { type ErrorCode, ERRORS, type ErrorSource, type ErrorSpec, type Retry, SluiceError } from './errors.ts'
+export { ERRORS, type ErrorCode, type ErrorSource, type ErrorSpec, type Retry, SluiceError } from './errors.ts'
 export type { Exchange, Outcome, OutcomeStatus, Principal, VerdictRecord } from './exchange.ts'
+export { GlobList, globProblem } from './glob.ts'
 export {
   defineInterceptor,
   type Hook,

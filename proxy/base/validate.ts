@@ -92,6 +92,7 @@ function diagnoseUnion(issue: z.core.$ZodIssueInvalidUnion, source: YamlSource, 
 
 /** Whether the value is of another kind altogether than the alternative wants. */
 function isOtherType(issue: Issue): boolean {
+  if (issue.code === 'invalid_union') return issue.path.length === 0 && issue.errors.every(one => one.some(isOtherType))
   return issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value')
 }
 

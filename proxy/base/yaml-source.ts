@@ -58,6 +58,11 @@ export class YamlSource {
     return new YamlSource(this.file, this.get(path), [], this.#text, [...this.base, ...path])
   }
 
+  /** A value that the file does not hold; problems point at the nearest thing that it does. */
+  absent(path: Path, value: unknown): YamlSource {
+    return new YamlSource(this.file, value, [], this.#text, [...this.base, ...path])
+  }
+
   /** The same place with no keys but these. */
   pick(...keys: readonly string[]): YamlSource {
     const entries = Object.entries(this.value as object).filter(([key]) => keys.includes(key))

@@ -1,26 +1,24 @@
-import type { AccessControl, Clock, Logger, Store, JsonObject } from '../api/index.ts'
-import type { Diagnostic } from '../base/diagnostic.ts'
+import type { AccessControl } from '../api/index.ts'
+import { type Diagnostic, inOrder, LoadError } from '../base/diagnostic.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
-import type { PolicyTable } from './table.ts'
+import { mergeAccessControl } from './access-control.ts'
+import { type ChainEntry, chainEntry, hooksWithoutLook } from './chain-entry.ts'
+import { closeEntries, createHooks } from './entry-life.ts'
+import { createEnvironment, type Services } from './environment.ts'
+import { loadPolicies } from './load.ts'
 import type { Registry } from './registry.ts'
+import { type ResolvedEntry, resolveEntries } from './resolve-entries.ts'
+import { PolicyTable } from './table.ts'
+import { accessWarnings, entryWarnings, hookWarnings } from './warnings.ts'
 
-/** What entries get from the process. */
-export interface Services {
-  readonly clock: Clock
-  /** @param entry the chain entry's name */
-  logger(entry: string): Logger
-  /** One store for all entries: keys are prefixed with the entry's name here. */
-  readonly store: Store
-  /** The tools of a server as its last `tools/list` told them; `null` when none passed yet. */
-  tools(server: string): ReadonlyMap<string, JsonObject> | null
-}
+export type { Services } from './environment.ts'
 
 export interface PolicyInput {
   /** Policy files in order; none, and nothing inline = pass-through. */
   readonly files: readonly string[]
   /** Parts of `sluice.yaml` (`Config.inlinePolicies`), which stand before the files. */
   readonly inline?: readonly YamlSource[]
-  /** Names of the servers that are configured. */
+  /** Names of the servers that are configured; none = not known, so nothing is said about them. */
   readonly servers: readonly string[]
   readonly registry: Registry
   readonly services: Services
@@ -32,13 +30,115 @@ export interface PolicyInput {
 
 export interface CompiledPolicy {
   readonly table: PolicyTable
+  /** The chain in file order, without what is off. */
+  readonly chain: readonly ChainEntry[]
+  /** Names of the entries with `mode: off`. */
+  readonly off: readonly string[]
   readonly warnings: readonly Diagnostic[]
   /** Every file that was read, includes too; absolute. */
   readonly files: readonly string[]
   readonly accessControl: AccessControl | null
 }
 
-/** @throws LoadError with every problem found; whatever was created by then is closed */
-export function compilePolicies(_input: PolicyInput): Promise<CompiledPolicy> {
-  throw new Error('not yet')
+/** A policy that does not compile; tells also which files to watch for its repair. */
+export class PolicyError extends LoadError {
+  readonly files: readonly string[]
+
+  constructor(diagnostics: readonly Diagnostic[], files: readonly string[]) {
+    super(inOrder(diagnostics))
+    this.name = 'PolicyError'
+    this.files = files
+  }
+}
+
+/** @throws PolicyError, a LoadError, with every problem found; whatever was created by then is closed */
+export async function compilePolicies(input: PolicyInput): Promise<CompiledPolicy> {
+  const { parts, files, diagnostics } = loadPolicies(input.files, input.inline ?? [], input.env)
+  const access = mergeAccessControl(parts, input.servers)
+  const { entries, diagnostics: entryProblems } = resolveEntries(parts, input.registry)
+  const active = entries.filter(entry => entry.raw.mode !== 'off')
+  const found = [...diagnostics, ...access.diagnostics, ...entryProblems]
+  // Only a policy that was read whole can be told to lack something.
+  if (diagnostics.length === 0 && entryProblems.length === 0) found.push(...checkAccess(active, access.source))
+  for (const entry of entries) found.push(...entryWarnings(entry, input.servers))
+  const judge = (): void => refuse(found, files, input.strict)
+  judge()
+  const chain = await createChain(active, input, access.accessControl, found)
+  try {
+    judge()
+  } catch (error) {
+    await closeEntries(chain)
+    throw error
+  }
+  const { generation, servers } = input
+  return Object.freeze({
+    table: new PolicyTable({ generation, servers, entries: chain }),
+    chain,
+    off: entries.filter(entry => entry.raw.mode === 'off').map(entry => entry.name),
+    warnings: inOrder(found),
+    files,
+    accessControl: access.accessControl,
+  })
+}
+
+/** @throws PolicyError when there is an error, or, if strict, a warning */
+function refuse(found: readonly Diagnostic[], files: readonly string[], strict: boolean): void {
+  if (strict && found.length > 0) {
+    throw new PolicyError(
+      found.map(problem => ({ ...problem, severity: 'error' as const })),
+      files,
+    )
+  }
+  const errors = found.filter(problem => problem.severity === 'error')
+  if (errors.length > 0) throw new PolicyError(errors, files)
+}
+
+/** Rules that nobody enforces are worse than none. */
+function checkAccess(active: readonly ResolvedEntry[], source: YamlSource | null): Diagnostic[] {
+  if (source === null) return []
+  const guards = active.filter(entry => entry.interceptor.name === 'access' && entry.raw.mode === 'enforce')
+  if (guards.length === 0) {
+    const text = 'nothing enforces these rules: put "- access" into "interceptors" (in mode enforce)'
+    return [source.diagnostic(['access_control'], text, { at: 'key' })]
+  }
+  return guards.length === 1 ? guards.flatMap(accessWarnings) : []
+}
+
+/** Creates every entry, also behind one that fails, so that all problems are told at once. */
+async function createChain(
+  active: readonly ResolvedEntry[],
+  input: PolicyInput,
+  accessControl: AccessControl | null,
+  found: Diagnostic[],
+): Promise<ChainEntry[]> {
+  const chain: ChainEntry[] = []
+  for (const [slot, entry] of active.entries()) {
+    const made = await createEntry(entry, slot, input, accessControl, found)
+    if (made !== null) chain.push(made)
+  }
+  return chain
+}
+
+async function createEntry(
+  entry: ResolvedEntry,
+  slot: number,
+  { services, servers }: PolicyInput,
+  accessControl: AccessControl | null,
+  found: Diagnostic[],
+): Promise<ChainEntry | null> {
+  const { name, interceptor, matcher, raw, source, path, baseDir } = entry
+  try {
+    const environment = createEnvironment(name, { services, servers, accessControl, baseDir })
+    const hooks = await createHooks(interceptor, entry.options, environment)
+    const made = chainEntry({ slot, name, interceptor, matcher, raw }, hooks)
+    for (const kind of hooksWithoutLook(interceptor, hooks)) {
+      found.push(source.diagnostic(path, `"${interceptor.name}" has a ${kind} hook, but no look for it in "looks"`))
+    }
+    found.push(...hookWarnings(entry, made))
+    return made
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error)
+    found.push(source.diagnostic(path, `"${interceptor.name}" cannot start: ${text}`))
+    return null
+  }
 }

@@ -1,4 +1,11 @@
-import type { Interceptor } from '../api/index.ts'
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type Interceptor, isInterceptor } from '../api/index.ts'
+import { type Diagnostic, LoadError } from '../base/diagnostic.ts'
+import { suggest } from '../base/suggest.ts'
+import { builtInCandidates, type Candidate, CUSTOM_DIR, customCandidates } from './discover.ts'
+import { installModuleHooks, packageUrl, versionedUrl } from './module-hooks.ts'
 
 /** One interceptor that a chain can name. */
 export interface Entry {
@@ -15,24 +22,120 @@ export interface RegistryOptions {
   readonly baseDir: string
 }
 
-/** All interceptors that a policy can use, by name. */
+/** Where a module is, and what people call it. */
+interface Source {
+  readonly url: string
+  /** The file or package, for messages. */
+  readonly label: string
+  readonly builtIn: boolean
+}
+
+/** All interceptors that a policy can use, by name. Frozen: a reload makes a new one. */
 export class Registry {
-  /** @throws LoadError that names every module that cannot be used, and both files of a name that is taken twice */
-  static load(_options: RegistryOptions): Promise<Registry> {
-    throw new Error('not yet')
+  readonly #entries: ReadonlyMap<string, Entry>
+
+  private constructor(entries: ReadonlyMap<string, Entry>) {
+    this.#entries = entries
   }
 
-  /** Without any module; for tests and `probe`. */
-  static of(_interceptors: readonly Interceptor[]): Registry {
-    return new Registry()
+  /**
+   * Finds and imports the built-in interceptors, those in `interceptors/custom`, in `dirs`, and the packages. Users'
+   * modules that have changed since the last call are imported afresh.
+   * @throws LoadError that names every module that cannot be used, and both files of a name that is taken twice
+   */
+  static async load(options: RegistryOptions): Promise<Registry> {
+    installModuleHooks()
+    const problems: Diagnostic[] = []
+    const entries = new Map<string, Entry>()
+    const sources = findSources(options, problems)
+    // One after the other: the order of problems, and of side effects in modules, stays the same.
+    for (const source of sources) await addModule(source, entries, problems)
+    if (problems.length > 0) throw new LoadError(problems)
+    return new Registry(entries)
   }
 
-  get(_name: string): Entry | undefined {
-    return undefined
+  /** Without any module: for tests. */
+  static of(interceptors: readonly Interceptor[]): Registry {
+    return new Registry(new Map(interceptors.map(one => [one.name, { interceptor: one, origin: 'built-in' }])))
+  }
+
+  get(name: string): Entry | undefined {
+    return this.#entries.get(name)
   }
 
   /** By name, alphabetical. */
   list(): readonly Entry[] {
-    return []
+    return [...this.#entries.values()].sort((a, b) => (a.interceptor.name < b.interceptor.name ? -1 : 1))
   }
+
+  /** The name that a misspelt one most likely means. */
+  nearest(name: string): string | null {
+    return suggest(name, this.#entries.keys())
+  }
+}
+
+function findSources(options: RegistryOptions, problems: Diagnostic[]): Source[] {
+  const sources = builtInCandidates().map(fileSource)
+  const dirs = options.dirs.map(dir => resolve(options.baseDir, dir))
+  if (existsSync(CUSTOM_DIR) && !dirs.includes(CUSTOM_DIR)) dirs.unshift(CUSTOM_DIR)
+  for (const dir of new Set(dirs)) {
+    try {
+      sources.push(...customCandidates(dir).map(fileSource))
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code
+      const text =
+        code === 'ENOENT' ? 'no such folder' : code === 'ENOTDIR' ? 'expected a folder, got a file' : String(code)
+      problems.push(problem(dir, `interceptor_dirs: ${text}`))
+    }
+  }
+  for (const name of new Set(options.modules)) {
+    sources.push({ url: packageUrl(name, resolve(options.baseDir)), label: name, builtIn: false })
+  }
+  return sources
+}
+
+function fileSource({ file, builtIn }: Candidate): Source {
+  return { url: builtIn ? pathToFileURL(file).href : versionedUrl(file), label: file, builtIn }
+}
+
+async function addModule(source: Source, entries: Map<string, Entry>, problems: Diagnostic[]): Promise<void> {
+  let exported: unknown
+  try {
+    exported = ((await import(source.url)) as { default?: unknown }).default
+  } catch (error) {
+    problems.push(importProblem(source.label, error))
+    return
+  }
+  const found = Array.isArray(exported) ? exported : [exported]
+  for (const one of found) addInterceptor(one, source, entries, problems)
+}
+
+function addInterceptor(one: unknown, source: Source, entries: Map<string, Entry>, problems: Diagnostic[]): void {
+  if (!isInterceptor(one)) {
+    const text = 'no interceptor: expected "export default defineInterceptor({ … })", or a list of those'
+    problems.push(problem(source.label, text))
+    return
+  }
+  const taken = entries.get(one.name)
+  if (taken === undefined) {
+    entries.set(one.name, { interceptor: one, origin: source.builtIn ? 'built-in' : source.label })
+    return
+  }
+  const other = taken.origin === 'built-in' ? 'a built-in interceptor' : taken.origin
+  problems.push(
+    problem(source.label, `interceptor "${one.name}" is there already, from ${other}: rename one of the two`),
+  )
+}
+
+function problem(file: string, text: string): Diagnostic {
+  return { file, line: 0, column: 0, severity: 'error', text }
+}
+
+/** A module that throws, with the line of its own where it did, as far as the stack tells. */
+function importProblem(label: string, error: unknown): Diagnostic {
+  const { name, message, stack } = error instanceof Error ? error : new Error(String(error))
+  const frames = (stack ?? '').split(/\s+/).filter(word => word.includes(pathToFileURL(label).href))
+  const line = Number(/:(\d+)(?::\d+)?\)?$/.exec(frames[0] ?? '')?.[1] ?? 0)
+  const first = message.split('\n', 1)[0] ?? ''
+  return { ...problem(label, `cannot be imported: ${name}: ${first}`), line }
 }

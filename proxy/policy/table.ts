@@ -1,28 +1,151 @@
+import type { Kind } from '../api/index.ts'
+import { buildPlan, EMPTY_PLAN } from './build-plan.ts'
+import type { ChainEntry } from './chain-entry.ts'
+import { closeEntries } from './entry-life.ts'
+import { METHODS } from './methods.ts'
 import type { Plan, PlanTable } from './plan.ts'
+import { type PlanCache, PlanCaches } from './plan-cache.ts'
+
+/** The most plans that are remembered by name or client; beyond it, those not used lately are forgotten. */
+export const MAX_CACHED_PLANS = 10_000
+
+/** Distinct plans that are shared between names. */
+const MAX_SHARED_PLANS = 1000
+
+/** What is known about one (server, method). */
+interface MethodPlans {
+  /** The plan, where neither name nor client matters. */
+  readonly plan: Plan | null
+  readonly byName: boolean
+  readonly byClient: boolean
+  readonly cache: PlanCache
+}
+
+export interface TableOptions {
+  readonly generation: number
+  /** Configured servers: only for these are plans kept by method. */
+  readonly servers: readonly string[]
+  /** In file order; the slot of each is its position. */
+  readonly entries: readonly ChainEntry[]
+  /** Default `MAX_CACHED_PLANS`. */
+  readonly maxCachedPlans?: number
+}
 
 /** The plans of one compiled policy. */
 export class PolicyTable implements PlanTable {
-  readonly generation = 1
-  readonly slots = 0
-  readonly entries: readonly string[] = []
+  readonly generation: number
+  readonly slots: number
+  readonly entries: readonly string[]
+  readonly #chain: readonly ChainEntry[]
+  /** By server, then by known method; filled when first asked. Bounded: names of strangers never get in. */
+  readonly #plans: ReadonlyMap<string, Map<string, MethodPlans>>
+  readonly #methods: ReadonlySet<string>
+  readonly #caches: PlanCaches
+  readonly #strangers: PlanCache
+  readonly #shared = new Map<string, Plan>()
+  #users = 0
+  #replaced = false
+  readonly #closed = Promise.withResolvers<void>()
 
-  find(_server: string, _method: string, _name: string, _client: string): Plan {
-    throw new Error('not yet')
+  constructor(options: TableOptions) {
+    this.generation = options.generation
+    this.slots = options.entries.length
+    this.entries = Object.freeze(options.entries.map(entry => entry.name))
+    this.#chain = options.entries
+    this.#plans = new Map(options.servers.map(server => [server, new Map()]))
+    this.#methods = knownMethods(options.entries)
+    this.#caches = new PlanCaches(options.maxCachedPlans ?? MAX_CACHED_PLANS)
+    this.#strangers = this.#caches.create()
   }
 
-  looksAtStreams(_server: string, _client: string): boolean {
-    return false
+  /** How many plans are remembered by name or client now; for tests. */
+  get cachedPlans(): number {
+    return this.#caches.size
   }
 
-  retain(): void {}
+  find(server: string, method: string, name: string, client: string): Plan {
+    if (this.slots === 0) return EMPTY_PLAN
+    const plans = this.#plans.get(server)?.get(method) ?? this.#learn(server, method)
+    if (plans === null) return this.#findStranger(server, method, name, client)
+    return plans.plan ?? this.#narrow(plans, server, method, name, client)
+  }
 
-  release(): void {}
+  looksAtStreams(server: string, client: string): boolean {
+    return this.#chain.some(entry => {
+      const { matcher, steps } = entry
+      if (!matcher.server.fits(server) || !matcher.client.fits(client)) return false
+      return (['request', 'response', 'notification'] as Kind[]).some(kind =>
+        steps[kind]?.directions.includes('toClient'),
+      )
+    })
+  }
+
+  retain(): void {
+    this.#users++
+  }
+
+  release(): void {
+    this.#users--
+    if (this.#users === 0 && this.#replaced) this.#close()
+  }
 
   /**
    * Says that no new exchange will begin with this table. Resolves when its last exchange has ended and every entry
-   * is closed.
+   * is closed; never rejects.
    */
   replace(): Promise<void> {
-    return Promise.resolve()
+    if (!this.#replaced) {
+      this.#replaced = true
+      if (this.#users === 0) this.#close()
+    }
+    return this.#closed.promise
   }
+
+  #close(): void {
+    closeEntries(this.#chain).then(this.#closed.resolve)
+  }
+
+  /** @returns `null` for a server or method that nobody knows: what strangers say is not kept here */
+  #learn(server: string, method: string): MethodPlans | null {
+    const byMethod = this.#plans.get(server)
+    if (byMethod === undefined || !this.#methods.has(method)) return null
+    const possible = this.#chain.filter(({ matcher }) => matcher.server.fits(server) && matcher.fitsMethod(method))
+    const byName = possible.some(entry => !entry.matcher.name.any)
+    const byClient = possible.some(entry => !entry.matcher.client.any)
+    const plan = byName || byClient ? null : this.#share(possible)
+    const plans = { plan, byName, byClient, cache: this.#caches.create() }
+    byMethod.set(method, plans)
+    return plans
+  }
+
+  #narrow(plans: MethodPlans, server: string, method: string, name: string, client: string): Plan {
+    const key = !plans.byClient ? name : plans.byName ? `${client.length}:${client}${name}` : client
+    return plans.cache.get(key) ?? plans.cache.set(key, this.#compute(server, method, name, client))
+  }
+
+  #findStranger(server: string, method: string, name: string, client: string): Plan {
+    const key = `${server.length}:${method.length}:${client.length}:${server}${method}${client}${name}`
+    return this.#strangers.get(key) ?? this.#strangers.set(key, this.#compute(server, method, name, client))
+  }
+
+  #compute(server: string, method: string, name: string, client: string): Plan {
+    return this.#share(this.#chain.filter(({ matcher }) => matcher.fits(server, method, name, client)))
+  }
+
+  /** Many names have the same plan: it is made once. */
+  #share(entries: readonly ChainEntry[]): Plan {
+    const key = entries.map(entry => entry.slot).join()
+    const known = this.#shared.get(key)
+    if (known !== undefined) return known
+    const plan = buildPlan(entries)
+    if (this.#shared.size >= MAX_SHARED_PLANS) this.#shared.clear()
+    this.#shared.set(key, plan)
+    return plan
+  }
+}
+
+/** The methods of the specification, those that the policy spells out, and the unknown one. */
+function knownMethods(entries: readonly ChainEntry[]): Set<string> {
+  const written = entries.flatMap(entry => entry.matcher.method.patterns)
+  return new Set(['', ...METHODS.keys(), ...written])
 }

@@ -1,0 +1,64 @@
+import { resolve } from 'node:path'
+import type { AccessControl, Clock, Environment, JsonObject, Logger, Store } from '../api/index.ts'
+
+/** What entries get from the process. */
+export interface Services {
+  readonly clock: Clock
+  /** @param entry the chain entry's name */
+  logger(entry: string): Logger
+  /** One store for all entries: keys are prefixed with the entry's name here. */
+  readonly store: Store
+  /** The tools of a server as its last `tools/list` told them; `null` when none passed yet. */
+  tools(server: string): ReadonlyMap<string, JsonObject> | null
+}
+
+/** What is the same for all entries of a policy part. */
+export interface EnvironmentParts {
+  readonly services: Services
+  readonly servers: readonly string[]
+  readonly accessControl: AccessControl | null
+  readonly baseDir: string
+}
+
+/** The world as one chain entry sees it. */
+export function createEnvironment(entry: string, parts: EnvironmentParts): Environment {
+  const { services, servers, accessControl, baseDir } = parts
+  return Object.freeze({
+    entry,
+    clock: services.clock,
+    logger: services.logger(entry),
+    store: new EntryStore(services.store, `${entry}/`),
+    servers,
+    accessControl,
+    baseDir,
+    resolve: (path: string) => resolve(baseDir, path),
+    tools: (server: string) => services.tools(server),
+  })
+}
+
+/** Keeps entries out of each other's keys. */
+class EntryStore implements Store {
+  readonly #store: Store
+  readonly #prefix: string
+
+  constructor(store: Store, prefix: string) {
+    this.#store = store
+    this.#prefix = prefix
+  }
+
+  get(key: string): Promise<Uint8Array | null> {
+    return this.#store.get(this.#prefix + key)
+  }
+
+  set(key: string, value: Uint8Array, ttlMs: number): Promise<void> {
+    return this.#store.set(this.#prefix + key, value, ttlMs)
+  }
+
+  delete(key: string): Promise<void> {
+    return this.#store.delete(this.#prefix + key)
+  }
+
+  increment(key: string, by: number, ttlMs: number): Promise<number> {
+    return this.#store.increment(this.#prefix + key, by, ttlMs)
+  }
+}

@@ -1,0 +1,52 @@
+import { GlobList } from '../api/index.ts'
+import { SERVER_REQUEST_METHODS } from './methods.ts'
+
+/** The parts of a `match`, each a glob, a list of globs, or absent = everything. */
+export interface MatchPatterns {
+  readonly server?: string | readonly string[] | undefined
+  readonly method?: string | readonly string[] | undefined
+  readonly name?: string | readonly string[] | undefined
+  readonly client?: string | readonly string[] | undefined
+}
+
+export type MatchKey = 'server' | 'method' | 'name' | 'client'
+
+const EVERYTHING = new GlobList(['*'])
+
+/** The `match` of one chain entry. */
+export class Matcher {
+  readonly server: GlobList
+  readonly method: GlobList
+  readonly name: GlobList
+  readonly client: GlobList
+
+  constructor(patterns: MatchPatterns) {
+    this.server = listOf(patterns.server)
+    this.method = listOf(patterns.method)
+    this.name = listOf(patterns.name)
+    this.client = listOf(patterns.client)
+  }
+
+  /** @param method `''` = the method of a server's request that nobody knows: fits if one of those could */
+  fitsMethod(method: string): boolean {
+    if (method === '') return SERVER_REQUEST_METHODS.some(one => this.method.fits(one))
+    return this.method.fits(method)
+  }
+
+  fits(server: string, method: string, name: string, client: string): boolean {
+    return this.misfit(server, method, name, client) === null
+  }
+
+  /** The first part that does not fit, `null` when all do. */
+  misfit(server: string, method: string, name: string, client: string): MatchKey | null {
+    if (!this.server.fits(server)) return 'server'
+    if (!this.fitsMethod(method)) return 'method'
+    if (!this.name.fits(name)) return 'name'
+    return this.client.fits(client) ? null : 'client'
+  }
+}
+
+function listOf(patterns: string | readonly string[] | undefined): GlobList {
+  if (patterns === undefined) return EVERYTHING
+  return new GlobList(typeof patterns === 'string' ? [patterns] : patterns)
+}

@@ -1,0 +1,82 @@
+import type { Direction, GlobList, Kind } from '../api/index.ts'
+import type { Diagnostic } from '../base/diagnostic.ts'
+import { suggest, suggestion } from '../base/suggest.ts'
+import { acts, type ChainEntry } from './chain-entry.ts'
+import { METHODS } from './methods.ts'
+import type { ResolvedEntry } from './resolve-entries.ts'
+
+/** What an entry says that can never act, or only less than it seems. */
+export function entryWarnings(entry: ResolvedEntry, servers: readonly string[]): Diagnostic[] {
+  return [...offWarning(entry), ...serverWarnings(entry, servers), ...methodWarnings(entry)]
+}
+
+/** The same, once the hooks are known. */
+export function hookWarnings(entry: ResolvedEntry, made: ChainEntry): Diagnostic[] {
+  if (!acts(made)) {
+    return [warn(entry, [], `"${entry.interceptor.name}" has no hooks with these options: this entry does nothing`)]
+  }
+  const kinds = (['request', 'response', 'notification'] as Kind[]).filter(kind => cannotMeet(made, kind))
+  return kinds.map(kind => {
+    const text = `the ${kind} hook never runs: no message that fits "match" travels the way it looks at`
+    return warn(entry, ['match'], text)
+  })
+}
+
+/** An `access` that does not see everything leaves a hole that nobody asked for. */
+export function accessWarnings(entry: ResolvedEntry): Diagnostic[] {
+  const { matcher } = entry
+  const narrow = (['server', 'method', 'name', 'client'] as const).filter(key => !matcher[key].any)
+  return narrow.map(key => {
+    return warn(entry, ['match', key], 'what does not fit here passes without access control')
+  })
+}
+
+function warn(entry: ResolvedEntry, path: (string | number)[], text: string): Diagnostic {
+  return entry.source.diagnostic([...entry.path, ...path], text, { severity: 'warning' })
+}
+
+function offWarning(entry: ResolvedEntry): Diagnostic[] {
+  return entry.raw.mode === 'off' ? [warn(entry, ['mode'], 'off: this entry does nothing')] : []
+}
+
+function serverWarnings(entry: ResolvedEntry, servers: readonly string[]): Diagnostic[] {
+  const globs = entry.matcher.server
+  if (servers.length === 0 || servers.some(server => globs.fits(server))) return []
+  const [only] = globs.patterns
+  const hint = globs.patterns.length === 1 && only !== undefined ? suggestion(only, servers, 'there are') : ''
+  return [warn(entry, ['match', 'server'], `fits no configured server, so this entry never runs${hint}`)]
+}
+
+/** Methods nobody knows may be of an extension; those that look like a slip are told. */
+function methodWarnings(entry: ResolvedEntry): Diagnostic[] {
+  return entry.matcher.method.patterns.flatMap((pattern, i) => {
+    const method = pattern.replace(/^!/, '')
+    if (METHODS.has(method) || /[*?[{\\]/.test(method)) return []
+    const near = suggest(method, METHODS.keys())
+    if (near === null) return []
+    const path = typeof entry.raw.match?.method === 'string' ? ['match', 'method'] : ['match', 'method', i]
+    return [warn(entry, path, `unknown method "${method}", did you mean "${near}"?`)]
+  })
+}
+
+/** Whether a hook can be told never to run: only where the methods are spelt out, and all of them are known. */
+function cannotMeet(entry: ChainEntry, kind: Kind): boolean {
+  const step = entry.steps[kind]
+  if (step === null || !spelledOut(entry.matcher.method)) return false
+  const methods = entry.matcher.method.patterns.flatMap(method => METHODS.get(method) ?? [])
+  const wanted = kind === 'notification' ? 'notification' : 'request'
+  return !methods.some(method => {
+    if (method.kind !== wanted) return false
+    return method.directions.some(direction =>
+      step.directions.includes(kind === 'response' ? back(direction) : direction),
+    )
+  })
+}
+
+function spelledOut(globs: GlobList): boolean {
+  return globs.patterns.every(pattern => METHODS.has(pattern))
+}
+
+function back(direction: Direction): Direction {
+  return direction === 'toServer' ? 'toClient' : 'toServer'
+}
