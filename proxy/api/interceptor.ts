@@ -10,8 +10,9 @@ export type MaybeAsync<T> = T | Promise<T>
 /** Describes the options of an interceptor: a zod schema. Unknown keys are errors; it yields JSON Schema for editors. */
 export type Schema<O> = z.ZodType<O>
 
-/** Looks at one message. `undefined` = go on. Return a promise only where there is something to wait for. */
-export type Hook<S> = (message: Message, exchange: Exchange, state: S) => MaybeAsync<Verdict | undefined>
+/** Looks at one message. Nothing = go on. Return a promise only where there is something to wait for. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook that only looks, or edits, has nothing to return
+export type Hook<S> = (message: Message, exchange: Exchange, state: S) => MaybeAsync<Verdict | undefined | void>
 
 /** What `create` gives: one set of hooks for one chain entry. A hook that is absent costs nothing. */
 export interface Hooks<S = undefined> {

@@ -133,6 +133,10 @@ export class LiveExchange implements Exchange {
     this.micros[slot] = (this.micros[slot] as number) + milliseconds * 1000
   }
 
+  get isEnded(): boolean {
+    return this.ended
+  }
+
   /** Called once at the very end: tells those who wait on `signal`. */
   markEnded(): void {
     this.ended = true

@@ -1,14 +1,17 @@
-import { type ErrorCode, type MaybeAsync, SluiceError, Verdict } from '../api/index.ts'
+import { type ErrorCode, type Hook, SluiceError, Verdict } from '../api/index.ts'
 import type { WireMessage } from '../message/message.ts'
 import { channels } from '../observe/channels.ts'
 import type { Step } from '../policy/plan.ts'
 import type { LiveExchange } from './exchange.ts'
 
+/** What a hook gives back: nothing, a verdict, or a promise of either. */
+export type Answer = ReturnType<Hook<unknown>>
+
 /**
  * The one place that knows what a failing interceptor means: a throw, a time-out, an over-size message and a verdict
  * that makes no sense all become a verdict here, by the entry's `on_failure`.
  */
-export function invoke(step: Step, message: WireMessage, exchange: LiveExchange): MaybeAsync<Verdict | undefined> {
+export function invoke(step: Step, message: WireMessage, exchange: LiveExchange): Answer {
   if (message.byteLength > step.maxBytes) return overSize(step, message, exchange)
   const hook = step.hooks[message.kind]
   if (hook === undefined) return undefined

@@ -1,6 +1,32 @@
-import type { Outcome } from '../api/index.ts'
+import type { ErrorCode, Outcome, OutcomeStatus } from '../api/index.ts'
 import { type ExchangeEnd, channels } from '../observe/channels.ts'
 import type { Relay } from './relay.ts'
+
+/** What an exchange has come to so far. */
+export class Tally {
+  status: OutcomeStatus
+  code: ErrorCode | null
+  reason: string
+  replica: string
+  messagesToClient: number
+  bytesToServer: number
+  /** Moments by `performance.now()`; 0 = not yet. */
+  sentMs: number
+  headMs: number
+  endMs: number
+
+  constructor() {
+    this.status = 'ok'
+    this.code = null
+    this.reason = ''
+    this.replica = ''
+    this.messagesToClient = 0
+    this.bytesToServer = 0
+    this.sentMs = 0
+    this.headMs = 0
+    this.endMs = 0
+  }
+}
 
 const NO_RECORDS: readonly never[] = Object.freeze([])
 const NOTHING = Object.freeze({})
@@ -32,21 +58,22 @@ function runEnds(relay: Relay, outcome: Outcome): void {
 }
 
 function outcomeOf(relay: Relay): Outcome {
-  const { exchange, sentMs, headMs } = relay
+  const { exchange, tally } = relay
+  const { sentMs, headMs } = tally
   const now = performance.now()
-  const ended = relay.endMs === 0 ? now : relay.endMs
+  const ended = tally.endMs === 0 ? now : tally.endMs
   return {
-    status: relay.status,
-    code: relay.code,
-    reason: relay.reason,
+    status: tally.status,
+    code: tally.code,
+    reason: tally.reason,
     httpStatus: relay.reply.status,
     durationMs: now - exchange.startedMs,
     upstreamMs: sentMs === 0 ? 0 : ended - sentMs,
     firstByteMs: headMs === 0 ? 0 : headMs - sentMs,
-    bytesToServer: relay.bytesToServer,
+    bytesToServer: tally.bytesToServer,
     bytesToClient: relay.reply.bytes,
-    messagesToClient: relay.messagesToClient,
-    replica: relay.replica,
+    messagesToClient: tally.messagesToClient,
+    replica: tally.replica,
     verdicts: exchange.verdicts ?? NO_RECORDS,
     interceptorMicros: microsOf(relay),
     notes: exchange.notes ?? NOTHING,

@@ -1,8 +1,7 @@
-import { type ErrorCode, type JsonObject, type OutcomeStatus, type SluiceError } from '../api/index.ts'
+import { type ErrorCode, type JsonObject, type SluiceError } from '../api/index.ts'
 import { Envelope } from '../message/envelope.ts'
 import { errorAnswer, resultAnswer } from '../message/jsonrpc.ts'
 import { WireMessage } from '../message/message.ts'
-import { hasToolError, peekKind } from '../message/peek.ts'
 import { scan } from '../message/scan.ts'
 import { StreamTail } from '../message/sse.ts'
 import { channels } from '../observe/channels.ts'
@@ -10,19 +9,18 @@ import type { Phase } from '../policy/plan.ts'
 import type { Flow, UpstreamSink } from '../upstream/upstream.ts'
 import { answerOf, errorReply, type LocalAnswer } from './answer.ts'
 import { callServer } from './call.ts'
+import { Collector } from './collector.ts'
+import { DEAD_SESSION_BYTES, isDeadSession } from './dead-session.ts'
 import { type ExchangeHost, LiveExchange } from './exchange.ts'
 import { tooBig } from './guard.ts'
 import { AnswerHead, withLength } from './head.ts'
-import { conclude } from './outcome.ts'
+import { conclude, Tally } from './outcome.ts'
 import { Outbound } from './outbound.ts'
 import type { Inbound, RelayServices, ReplyOwner, ReplyPort } from './ports.ts'
 import { fixHeaders, needsTools } from './rename.ts'
 import { type Decision, PENDING, type PhaseOwner, runPhase } from './run.ts'
 import { EventStream } from './stream.ts'
-import { endBroken, sniffLimit } from './tail.ts'
-
-/** Largest 400 answer that is read to find out whether it means "no such session". */
-const DEAD_SESSION_BYTES = 16_384
+import { endBroken, sniff } from './tail.ts'
 
 type Mode = 'waiting' | 'pass' | 'collect' | 'events' | 'discard'
 
@@ -39,15 +37,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   /** What the client sent. GET and DELETE stand for a request of a method of ours (`transport/…`) without a body. */
   message: WireMessage
   head: AnswerHead | null
-  status: OutcomeStatus
-  code: ErrorCode | null
-  reason: string
-  replica: string
-  messagesToClient: number
-  bytesToServer: number
-  sentMs: number
-  headMs: number
-  endMs: number
+  readonly tally: Tally
   finished: boolean
   private flow: Flow | null
   private mode: Mode
@@ -55,10 +45,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   private sniffed: boolean
   private tail: StreamTail | null
   private events: EventStream | null
-  private chunks: Buffer[] | null
-  private collected: number
-  private collectLimit: number
-  private phase: Phase | null
+  private collector: Collector | null
   private answerStatus: number
   private answerHeaders: string[]
 
@@ -85,15 +72,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     )
     this.message = message
     this.head = null
-    this.status = 'ok'
-    this.code = null
-    this.reason = ''
-    this.replica = ''
-    this.messagesToClient = 0
-    this.bytesToServer = 0
-    this.sentMs = 0
-    this.headMs = 0
-    this.endMs = 0
+    this.tally = new Tally()
     this.finished = false
     this.flow = null
     this.mode = 'waiting'
@@ -101,10 +80,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.sniffed = false
     this.tail = null
     this.events = null
-    this.chunks = null
-    this.collected = 0
-    this.collectLimit = 0
-    this.phase = null
+    this.collector = null
     this.answerStatus = 0
     this.answerHeaders = NO_HEADERS
   }
@@ -153,7 +129,8 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   private answerLocally(decision: Decision): void {
     this.settle(decision)
     const { method, envelope } = this.message
-    const answer = answerOf(decision, envelope.idText, method, this.inbound.era === 'modern')
+    const idText = this.expectsAnswer ? envelope.idText : ''
+    const answer = answerOf(decision, idText, method, this.inbound.era === 'modern')
     this.answerStatus = answer.status
     this.answerHeaders = answer.headers
     const phase = this.inbound.httpMethod === 'POST' ? this.exchange.plan.toClient.response : null
@@ -198,8 +175,8 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     if (this.finished) return
     const { inbound, message } = this
     const outbound = new Outbound(inbound, message, this.services, this.looksUp())
-    this.bytesToServer = outbound.body === null ? 0 : outbound.body.byteLength
-    this.sentMs = performance.now()
+    this.tally.bytesToServer = outbound.body === null ? 0 : outbound.body.byteLength
+    this.tally.sentMs = performance.now()
     inbound.upstream.send(outbound, this)
   }
 
@@ -218,8 +195,8 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
 
   onHead(status: number, headers: string[], replica: string): void {
     if (this.finished) return
-    this.headMs = performance.now()
-    this.replica = replica
+    this.tally.headMs = performance.now()
+    this.tally.replica = replica
     const head = new AnswerHead(status, headers)
     this.head = head
     this.answerStatus = status
@@ -240,7 +217,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
       return
     }
     const upstreamId = head.headers[head.sessionAt] as string
-    head.headers[head.sessionAt] = this.services.sealSession(server, this.replica, upstreamId, principal.id)
+    head.headers[head.sessionAt] = this.services.sealSession(server, this.tally.replica, upstreamId, principal.id)
   }
 
   /** A challenge names the server as the resource: a client that followed it would send its tokens there. */
@@ -286,22 +263,20 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
       this.mode = 'discard'
       return
     }
-    const looked = this.exchange.plan.toClient.response !== null
+    const looked = this.exchange.plan.toClient.response !== null && head.contentLength !== 0
     if (looked && this.expectsAnswer) this.uninspectable(`neither JSON nor an event stream (HTTP ${head.status})`)
     else this.pass(head)
   }
 
   private pass(head: AnswerHead): void {
     this.mode = 'pass'
-    if (head.status >= 400) this.status = 'error'
+    if (head.status >= 400) this.tally.status = 'error'
     this.reply.head(head.status, head.headers)
   }
 
   private collect(phase: Phase | null, limit: number): void {
     this.mode = 'collect'
-    this.phase = phase
-    this.collectLimit = limit
-    this.chunks = []
+    this.collector = new Collector(phase, limit)
   }
 
   onData(chunk: Buffer): void {
@@ -313,9 +288,8 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     } else if (this.mode === 'events') {
       this.events?.push(chunk)
     } else if (this.mode === 'collect') {
-      this.chunks?.push(chunk)
-      this.collected += chunk.length
-      if (this.collected > this.collectLimit) this.overflow()
+      const collector = this.collector as Collector
+      if (!collector.add(chunk)) this.overflow(collector)
     }
   }
 
@@ -345,35 +319,27 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   /** What kind of answer this is, from its first chunk: for the outcome only, nothing depends on it. */
   private sniff(chunk: Buffer): void {
     this.sniffed = true
-    if (this.head?.body !== 'json' || this.head.encoded || !this.expectsAnswer) return
-    const kind = peekKind(chunk, 0, sniffLimit(chunk))
-    if (kind === 'error') this.status = 'error'
-    else if (this.message.method === 'tools/call' && chunk.length <= 65_536 && hasToolError(chunk)) {
-      this.status = 'tool_error'
-    }
+    if (this.head?.body === 'json' && !this.head.encoded && this.expectsAnswer) sniff(this, chunk)
   }
 
   /** A JSON answer is larger than anyone looks at: refused where an entry says `deny`, else it passes unseen. */
-  private overflow(): void {
-    const index = this.phase === null ? -1 : this.phase.steps.findIndex((step) => step.tooBig === 'deny')
-    const step = this.phase?.steps[index]
-    if (this.phase !== null && step !== undefined) {
-      this.flow?.abort()
-      const phase = this.phase
-      const answer = this.clientMessage(errorAnswer(this.message.envelope.idText, 'message_too_large', '', null))
-      this.upDone(answer, phase, { verdict: tooBig(step.entry, step.maxBytes), step, index })
+  private overflow(collector: Collector): void {
+    const { phase } = collector
+    const index = phase === null ? -1 : phase.steps.findIndex((step) => step.tooBig === 'deny')
+    const step = phase?.steps[index]
+    if (phase === null || step === undefined) {
+      this.pass(this.head as AnswerHead)
+      for (const chunk of collector.chunks) this.onData(chunk)
       return
     }
-    const head = this.head as AnswerHead
-    const chunks = this.chunks ?? []
-    this.chunks = null
-    this.pass(head)
-    for (const chunk of chunks) this.onData(chunk)
+    this.flow?.abort()
+    const answer = this.clientMessage(errorAnswer(this.message.envelope.idText, 'message_too_large', '', null))
+    this.upDone(answer, phase, { verdict: tooBig(step.entry, step.maxBytes), step, index })
   }
 
   onEnd(): void {
     if (this.finished) return
-    this.endMs = performance.now()
+    this.tally.endMs = performance.now()
     if (this.mode === 'events') this.events?.finish()
     else if (this.mode === 'collect') this.collectedAll()
     else if (this.mode === 'discard') this.failEmpty()
@@ -392,27 +358,25 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   }
 
   private collectedAll(): void {
-    const chunks = this.chunks ?? []
-    const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
-    this.chunks = null
-    if (this.phase === null) {
+    const { phase, body } = this.collector as Collector
+    if (phase === null) {
       if (isDeadSession(body)) this.answerStatus = 404
-      this.status = 'error'
+      this.tally.status = 'error'
       this.sendRaw(body)
       return
     }
     const envelope = scan(body, this.services.maxDepth)
-    if (!(envelope instanceof Envelope)) this.unreadable(body, envelope.text)
-    else if (envelope.kind !== 'response') this.unreadable(body, `a ${envelope.kind} where a response was due`)
-    else this.readAnswer(new WireMessage('toClient', envelope, body, this.message.method, this.message.name))
+    if (!(envelope instanceof Envelope)) this.unreadable(phase, body, envelope.text)
+    else if (envelope.kind !== 'response') this.unreadable(phase, body, `a ${envelope.kind} where a response was due`)
+    else this.readAnswer(new WireMessage('toClient', envelope, body, this.message.method, this.message.name), phase)
   }
 
-  private readAnswer(answer: WireMessage): void {
+  private readAnswer(answer: WireMessage, phase: Phase): void {
     const { envelope } = answer
-    if (envelope.isError) this.status = 'error'
-    else if (envelope.toolError) this.status = 'tool_error'
+    if (envelope.isError) this.tally.status = 'error'
+    else if (envelope.toolError) this.tally.status = 'tool_error'
     this.learnTools(answer)
-    this.up(answer, this.phase as Phase, 0)
+    this.up(answer, phase, 0)
   }
 
   /** Remembers the tools of a list that is parsed anyway, as the server told them. */
@@ -423,8 +387,8 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.services.tools.learn(this.inbound.server, answer.json()['result'], params?.['cursor'] === undefined)
   }
 
-  private unreadable(body: Buffer, why: string): void {
-    const closed = (this.phase as Phase).steps.some((step) => step.onFailure === 'closed')
+  private unreadable(phase: Phase, body: Buffer, why: string): void {
+    const closed = phase.steps.some((step) => step.onFailure === 'closed')
     if (body.length === 0 && this.expectsAnswer && this.answerStatus < 300) this.failEmpty()
     else if (closed && body.length > 0) this.uninspectable(why)
     else this.sendRaw(body)
@@ -434,7 +398,9 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   private uninspectable(why: string): void {
     this.flow?.abort()
     const text = `the answer of ${this.inbound.server} cannot be looked at: ${why}`
-    this.failLocally('uninspectable', text, { http_status: this.answerStatus })
+    const status = this.answerStatus
+    // An HTTP error stays the error it is: clients act on the status.
+    this.failLocally('uninspectable', text, { http_status: status }, status >= 400 ? status : 0)
   }
 
   // Up the chain, to the client.
@@ -446,7 +412,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
 
   private upDone(answer: WireMessage, phase: Phase, decision: Decision | null): void {
     if (decision === null) {
-      this.messagesToClient++
+      this.tally.messagesToClient++
       this.answerHeaders = answer.edited ? withLength(this.answerHeaders, answer.byteLength) : this.answerHeaders
       this.sendRaw(answer.body)
       return
@@ -466,9 +432,9 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
 
   /** Notes what a decision makes of the exchange; the last one counts. */
   settle({ verdict }: Decision): void {
-    this.status = STATUS_OF[verdict.action]
-    this.code = verdict.code
-    this.reason = verdict.reason
+    this.tally.status = STATUS_OF[verdict.action]
+    this.tally.code = verdict.code
+    this.tally.reason = verdict.reason
   }
 
   private sendRaw(body: Buffer): void {
@@ -485,30 +451,42 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
 
   onFail(error: SluiceError): void {
     if (this.finished) return
-    this.endMs = performance.now()
+    this.tally.endMs = performance.now()
     if (this.mode === 'events') this.events?.fail(error)
     else if (this.tail !== null) endBroken(this, this.tail, error)
     else this.failLocally(error.code, error.message, error.retryAfterMs < 0 ? null : { retry_after_ms: error.retryAfterMs })
   }
 
-  /** Ends the exchange with an error of our own: in the answer where none has begun, else by breaking it off. */
-  failLocally(code: ErrorCode, reason: string, data: JsonObject | null): void {
-    this.status = 'failed'
-    this.code = code
-    this.reason = reason
+  /**
+   * Ends the exchange with an error of our own: in the answer where none has begun, else by breaking it off.
+   * @param status HTTP status to answer with; 0 = that of the error table
+   */
+  failLocally(code: ErrorCode, reason: string, data: JsonObject | null, status = 0): void {
+    this.tally.status = 'failed'
+    this.tally.code = code
+    this.tally.reason = reason
     if (this.reply.started) {
       this.reply.destroy()
       this.finish()
       return
     }
-    this.sendAnswer(errorReply(code, reason, this.expectsAnswer ? this.message.envelope.idText : '', data))
+    const answer = errorReply(code, reason, this.expectsAnswer ? this.message.envelope.idText : '', data)
+    this.sendAnswer(status === 0 ? answer : { ...answer, status })
+  }
+
+  fault(error: unknown): void {
+    this.flow?.abort()
+    const detail = error instanceof Error ? error.stack : String(error)
+    const fields = { exchange: this.exchange.id, server: this.inbound.server, method: this.message.method, error: detail }
+    channels.notice.publish({ level: 'error', text: 'the proxy failed', fields })
+    if (!this.finished) this.failLocally('internal', 'the proxy failed; its log says why', null)
   }
 
   onClose(): void {
     if (this.finished) return
     this.flow?.abort()
-    this.status = 'aborted'
-    this.reason = 'the client left before the answer had ended'
+    this.tally.status = 'aborted'
+    this.tally.reason = 'the client left before the answer had ended'
     this.finish()
   }
 
@@ -522,7 +500,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   finish(): void {
     if (this.finished) return
     this.finished = true
-    this.chunks = null
+    this.collector = null
     conclude(this)
   }
 }
@@ -530,15 +508,3 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
 const NO_HEADERS: string[] = []
 const ACCEPTED: LocalAnswer = { status: 202, headers: ['content-length', '0'], body: Buffer.alloc(0) }
 const STATUS_OF = { reply: 'replied', deny: 'denied', drop: 'dropped' } as const
-
-/**
- * Whether a 400 to a request of a known session means that the server has forgotten it: many servers answer so where
- * the specification wants 404 (2025-11-25, Streamable HTTP, "Session Management"), and only 404 makes a client start over.
- */
-function isDeadSession(body: Buffer): boolean {
-  if (body.length === 0 || body.length > DEAD_SESSION_BYTES) return false
-  const envelope = scan(body, 16)
-  const text = body.toString('latin1')
-  const isError = envelope instanceof Envelope ? envelope.isError : text.includes('"error"')
-  return isError && /-32000/.test(text) && /session|not initialized/i.test(text)
-}

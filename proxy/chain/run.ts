@@ -16,6 +16,8 @@ export interface Decision {
 export interface PhaseOwner {
   /** @param decision `null` = every step let the message go on */
   phaseDone(message: WireMessage, phase: Phase, decision: Decision | null): void
+  /** The proxy itself failed while it went on: end the exchange, not the process. */
+  fault(error: unknown): void
 }
 
 /** What `runPhase` gives when a hook returned a promise: the owner is called later. */
@@ -51,18 +53,18 @@ export function runPhase(
   return null
 }
 
-type Answer = Verdict | undefined | PromiseLike<unknown>
+type Settled = Verdict | undefined | PromiseLike<unknown>
 
 /** One hook, timed, with its failures turned into verdicts and its edit undone where it failed. */
-function runStep(step: Step, message: WireMessage, exchange: LiveExchange): Answer {
+function runStep(step: Step, message: WireMessage, exchange: LiveExchange): Settled {
   const began = performance.now()
   const before = message.body
   const envelope = message.envelope
   const edits = message.edits
-  let answer: Answer
+  let answer: Settled
   try {
-    answer = invoke(step, message, exchange)
-    if (!isPromise(answer)) answer = settled(step, message, exchange, answer)
+    const given = invoke(step, message, exchange)
+    answer = isPromise(given) ? given : settled(step, message, exchange, given)
   } catch (error) {
     message.restore(before, envelope, edits)
     answer = failure(step, message, exchange, error)
@@ -164,7 +166,12 @@ class Waiting {
     this.message.editable = false
     this.exchange.spend(this.step.slot, performance.now() - this.began)
     recordStep(this.step, this.message, this.exchange, verdict, this.before)
-    this.resume(verdict)
+    try {
+      // The client may have left, or the server failed, while the hook was waited for.
+      if (!this.exchange.isEnded) this.resume(verdict)
+    } catch (error) {
+      this.owner.fault(error)
+    }
   }
 
   private resume(verdict: Verdict | undefined): void {

@@ -90,8 +90,8 @@ export class EventStream implements SseSink, PhaseOwner {
 
   private noteResponse(message: WireMessage): void {
     this.sawFinal = true
-    if (message.envelope.isError) this.relay.status = 'error'
-    else if (message.envelope.toolError) this.relay.status = 'tool_error'
+    if (message.envelope.isError) this.relay.tally.status = 'error'
+    else if (message.envelope.toolError) this.relay.tally.status = 'tool_error'
     this.relay.learnTools(message)
   }
 
@@ -120,6 +120,10 @@ export class EventStream implements SseSink, PhaseOwner {
     this.goOn()
   }
 
+  fault(error: unknown): void {
+    this.relay.fault(error)
+  }
+
   /** Takes the events that had to wait, then lets the server send on. */
   private goOn(): void {
     while (!this.waiting && this.queue.length > 0 && !this.relay.finished) {
@@ -140,7 +144,7 @@ export class EventStream implements SseSink, PhaseOwner {
 
   private deliver(message: WireMessage): void {
     const { relay } = this
-    relay.messagesToClient++
+    relay.tally.messagesToClient++
     if (message.kind === 'request') {
       relay.services.pending.add(relay.exchange.session ?? '', message.envelope.idText, message.method)
     }

@@ -1,13 +1,22 @@
 import type { SluiceError } from '../api/index.ts'
 import { errorAnswer, sseEvent } from '../message/jsonrpc.ts'
+import { hasToolError, peekKind } from '../message/peek.ts'
 import type { StreamTail } from '../message/sse.ts'
 import type { Relay } from './relay.ts'
 
 /** How much of a JSON answer is looked at to tell a result from an error, for the outcome. */
 const SNIFF_BYTES = 512
 
-export function sniffLimit(chunk: Buffer): number {
-  return chunk.length < SNIFF_BYTES ? chunk.length : SNIFF_BYTES
+/** Largest first chunk that is searched for `isError`. */
+const TOOL_ERROR_BYTES = 65_536
+
+/** Tells from the first chunk of a JSON answer that nobody looks at whether it is an error. */
+export function sniff(relay: Relay, chunk: Buffer): void {
+  const kind = peekKind(chunk, 0, Math.min(chunk.length, SNIFF_BYTES))
+  if (kind === 'error') relay.tally.status = 'error'
+  else if (relay.message.method === 'tools/call' && chunk.length <= TOOL_ERROR_BYTES && hasToolError(chunk)) {
+    relay.tally.status = 'tool_error'
+  }
 }
 
 /**
@@ -33,9 +42,9 @@ export function endBroken(relay: Relay, tail: StreamTail, error: SluiceError | n
 
 /** Writes the error that takes the place of the response a stream lacks, and ends it. */
 export function endWithError(relay: Relay, error: SluiceError | null): void {
-  relay.status = 'failed'
-  relay.code = error === null ? 'upstream_broken' : error.code
-  relay.reason = error === null ? `${relay.inbound.server} closed its stream without an answer` : error.message
+  relay.tally.status = 'failed'
+  relay.tally.code = error === null ? 'upstream_broken' : error.code
+  relay.tally.reason = error === null ? `${relay.inbound.server} closed its stream without an answer` : error.message
   const { idText } = relay.message.envelope
-  relay.finishWith(sseEvent(errorAnswer(idText, relay.code, relay.reason, null)))
+  relay.finishWith(sseEvent(errorAnswer(idText, relay.tally.code, relay.tally.reason, null)))
 }

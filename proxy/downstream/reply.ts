@@ -105,7 +105,13 @@ export class HttpReply implements ReplyPort {
     this.started = true
     const { headers, cors, response } = this
     response.sendDate = headers.indexOf('date') === -1
-    response.writeHead(this.status, cors === null ? headers : withCors(headers, cors))
+    const fields = cors === null ? headers : withCors(headers, cors)
+    try {
+      response.writeHead(this.status, fields)
+    } catch {
+      // A server may send bytes in a field that HTTP does not allow: the answer goes on without that field.
+      response.writeHead(this.status, fields.filter(isSendable))
+    }
   }
 
   /** A client that stops reading holds a connection to the server: not for ever. */
@@ -123,6 +129,14 @@ export class HttpReply implements ReplyPort {
 }
 
 const NONE: string[] = []
+/** RFC 9110, 5.5: visible characters, space, tab, obs-text. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones a field must not have
+const UNSENDABLE = /[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]/
+
+/** For `filter` over flat fields: whether this name's or value's pair may be sent. */
+function isSendable(_item: string, index: number, fields: string[]): boolean {
+  return !UNSENDABLE.test(fields[index | 1] as string)
+}
 
 /** Who may read an answer is the proxy's to say: two answers to that make a browser refuse both. */
 function withCors(headers: readonly string[], cors: readonly string[]): string[] {

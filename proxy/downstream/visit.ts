@@ -8,6 +8,7 @@ import { Relay } from '../chain/relay.ts'
 import { Envelope } from '../message/envelope.ts'
 import { WireMessage } from '../message/message.ts'
 import { scan, scanBatch, startsWithArray } from '../message/scan.ts'
+import { channels } from '../observe/channels.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { type BodyOwner, BodyReader } from './body.ts'
 import { classify, isBatchAllowed, isModern } from './classify.ts'
@@ -104,6 +105,22 @@ export class Visit implements BodyOwner, Guest, Inbound {
 
   onBody(body: Buffer): void {
     if (this.isGone) return
+    try {
+      this.accept(body)
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
+  /** A fault of the proxy's own ends this request, not the process. */
+  private failed(error: unknown): void {
+    const detail = error instanceof Error ? error.stack : String(error)
+    channels.notice.publish({ level: 'error', text: 'the proxy failed', fields: { server: this.server, error: detail } })
+    if (this.reply.started) this.reply.destroy()
+    else this.refuse('internal', 'the proxy failed; its log says why', '')
+  }
+
+  private accept(body: Buffer): void {
     if (startsWithArray(body)) {
       this.batch(body)
       return

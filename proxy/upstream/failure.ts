@@ -35,6 +35,8 @@ export function toSluiceError(cause: unknown, server: string, headSeen: boolean)
   if (code === 'UND_ERR_BODY_TIMEOUT') {
     return new SluiceError('upstream_timeout', `${server} fell silent in the middle of its answer (idle timeout)`, cause)
   }
+  // Whatever has no code was thrown by the proxy itself while it handled the answer.
+  if (code === '' && !(cause instanceof AggregateError)) return new SluiceError('internal', 'the proxy failed', cause)
   if (isUnsent(cause)) return new SluiceError('upstream_unreachable', `${server} is not reachable`, cause, 1_000)
   const when = headSeen ? 'broke off in the middle of its answer' : 'closed the connection without an answer'
   return new SluiceError('upstream_broken', `${server} ${when}`, cause)

@@ -62,8 +62,9 @@ export class ReplicaPool implements Upstream, CallOwner {
     }
     const error = toSluiceError(cause, this.name, call.headSeen)
     if (channels.notice.hasSubscribers) {
-      const fields = { server: this.name, replica: call.replica.id, code: error.code, tries: call.tries, error: `${cause}` }
-      channels.notice.publish({ level: 'warn', text: 'upstream failed', fields })
+      const detail = error.code === 'internal' && cause instanceof Error ? cause.stack : String(cause)
+      const fields = { server: this.name, replica: call.replica.id, code: error.code, tries: call.tries, error: detail }
+      channels.notice.publish({ level: error.code === 'internal' ? 'error' : 'warn', text: 'upstream failed', fields })
     }
     call.fail(error)
   }
