@@ -1,5 +1,7 @@
 import type { Exchange, JsonObject, Message, Principal, VerdictRecord } from '../api/index.ts'
+import type { WireMessage } from '../message/message.ts'
 import type { Plan, PlanTable, Step } from '../policy/plan.ts'
+import type { Inbound } from './ports.ts'
 
 /** What an exchange can ask of the one who runs it. */
 export interface ExchangeHost {
@@ -40,27 +42,17 @@ export class LiveExchange implements Exchange {
   private abortController: AbortController | null
   private ended: boolean
 
-  constructor(
-    host: ExchangeHost,
-    table: PlanTable,
-    plan: Plan,
-    server: string,
-    method: string,
-    name: string,
-    session: string | null,
-    principal: Principal,
-    rawHeaders: readonly string[],
-    startedMs: number,
-  ) {
+  constructor(host: ExchangeHost, table: PlanTable, inbound: Inbound, message: WireMessage) {
+    const { server, principal, session, rawHeaders, startedMs } = inbound
     this.server = server
-    this.method = method
-    this.name = name
-    this.session = session
+    this.method = message.method
+    this.name = message.name
+    this.session = session === null ? null : session.fingerprint
     this.principal = principal
     this.startedAt = Date.now()
     this.startedMs = startedMs
     this.table = table
-    this.plan = plan
+    this.plan = table.find(server, message.method, message.name, principal.id)
     this.verdicts = null
     this.notes = null
     this.micros = null

@@ -50,26 +50,10 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   private answerHeaders: string[]
 
   constructor(services: RelayServices, inbound: Inbound, reply: ReplyPort, message: WireMessage) {
-    const table = services.plans.current
-    const { server, principal, session, rawHeaders, startedMs } = inbound
-    const plan = table.find(server, message.method, message.name, principal.id)
-    const fingerprint = session === null ? null : session.fingerprint
     this.services = services
     this.inbound = inbound
     this.reply = reply
-    const { method, name } = message
-    this.exchange = new LiveExchange(
-      this,
-      table,
-      plan,
-      server,
-      method,
-      name,
-      fingerprint,
-      principal,
-      rawHeaders,
-      startedMs,
-    )
+    this.exchange = new LiveExchange(this, services.plans.current, inbound, message)
     this.message = message
     this.head = null
     this.tally = new Tally()

@@ -75,7 +75,7 @@ export class Visit implements BodyOwner, Guest, Inbound {
 
   begin(): void {
     if (this.httpMethod !== 'POST') {
-      this.withoutBody()
+      this.attempt(null)
       return
     }
     const { limits } = this.downstream.services
@@ -104,9 +104,13 @@ export class Visit implements BodyOwner, Guest, Inbound {
   }
 
   onBody(body: Buffer): void {
-    if (this.isGone) return
+    if (!this.isGone) this.attempt(body)
+  }
+
+  private attempt(body: Buffer | null): void {
     try {
-      this.accept(body)
+      if (body === null) this.withoutBody()
+      else this.accept(body)
     } catch (error) {
       this.failed(error)
     }
