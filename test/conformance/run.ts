@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { startProgram, startSluice } from '../helpers/program.ts'
-import type { Scope } from '../helpers/scope.ts'
+import { Closers } from '../helpers/scope.ts'
 import { type Checks, differences, readChecks, score } from './checks.ts'
 import { type Column, explain, table } from './report.ts'
 
@@ -63,14 +63,13 @@ function judge(set: string, columns: readonly Column[]): boolean {
 
 /** Each run gets a fixture and a proxy of its own, so that none sees what another one left behind. */
 async function runLeg(set: string, leg: string): Promise<Checks> {
-  const closers: (() => void | Promise<void>)[] = []
-  const scope: Scope = { after: close => void closers.unshift(close) }
+  const scope = new Closers()
   try {
     const fixture = await startProgram(scope, ['node', join(HERE, 'server.ts')], { ready: /listening on (\S+)/ })
     const url = leg === 'direct' ? fixture.ready : (await startSluice(scope, proxyArguments(leg, fixture.ready))).url
     return await runSuite(set, url, join(results, set, leg))
   } finally {
-    for (const close of closers) await close()
+    await scope.close()
   }
 }
 

@@ -17,7 +17,7 @@ export interface Program {
 }
 
 export interface ProgramOptions {
-  /** Matched against each line of standard output; its first group becomes `Program.ready`. */
+  /** Matched against each line of standard output and standard error; its first group becomes `Program.ready`. */
   ready: RegExp
   env?: NodeJS.ProcessEnv
   cwd?: string
@@ -92,17 +92,16 @@ class Lines {
   constructor(child: ChildProcess, pattern: RegExp) {
     const found = deferred<string>()
     this.ready = found.promise
-    let line = ''
-    child.stderr?.setEncoding('utf8').on('data', text => this.#add(text))
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      this.#add(text)
-      line += text
-      for (const whole of line.split('\n').slice(0, -1)) {
-        const match = pattern.exec(whole)
-        if (match) found.resolve(match[1] ?? whole)
-      }
-      line = line.slice(line.lastIndexOf('\n') + 1)
-    })
+    for (const stream of [child.stdout, child.stderr]) {
+      let line = ''
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.#add(text)
+        const lines = (line + text).split('\n')
+        line = lines.pop() ?? ''
+        const match = lines.map(whole => pattern.exec(whole)).find(match => match !== null)
+        if (match) found.resolve(match[1] ?? match[0])
+      })
+    }
     child.once('error', found.reject)
     child.once('exit', (code, signal) => found.reject(new Error(`it ended before (${signal ?? `exit code ${code}`})`)))
   }

@@ -1,9 +1,43 @@
+import { after } from 'node:test'
+
 /**
- * Where a helper hangs its clean-up: a `TestContext`, or `{ after }` from `node:test` for a whole file or suite.
+ * Where a helper hangs its clean-up: a `TestContext`, or `suiteScope()` for a whole suite or file.
  * Whatever a helper opens is closed there, so that no test leaves a socket or a process behind.
  */
 export interface Scope {
   after(close: () => void | Promise<void>): void
+}
+
+/** Things to close, the last one first; every one is closed, even if another one fails. */
+export class Closers implements Scope {
+  readonly #closers: (() => void | Promise<void>)[] = []
+
+  after(close: () => void | Promise<void>): void {
+    this.#closers.unshift(close)
+  }
+
+  /** @throws AggregateError with what went wrong while closing */
+  async close(): Promise<void> {
+    const errors: unknown[] = []
+    for (const close of this.#closers.splice(0)) {
+      try {
+        await close()
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+    if (errors.length > 0) throw new AggregateError(errors, 'closing failed')
+  }
+}
+
+/**
+ * The scope of the suite (or file) it is called in. Call it there and use it in `before`: an `after()` inside of a hook would run
+ * when that hook ends, not when the suite does.
+ */
+export function suiteScope(): Scope {
+  const closers = new Closers()
+  after(() => closers.close())
+  return closers
 }
 
 /** How long a helper waits for something that should have happened before it fails the test. Not a measurement. */

@@ -13,7 +13,8 @@ import type { Scope } from './scope.ts'
 
 /** The peers the wire suite is run with: both generations of the official SDK, both eras. */
 export const PEERS = ['v1', 'v2 legacy', 'v2 modern'] as const
-export type Peer = (typeof PEERS)[number]
+/** `v2 auto` finds out the era by itself (`server/discover`, then `initialize`). */
+export type Peer = (typeof PEERS)[number] | 'v2 auto'
 
 export interface CallOptions {
   onprogress?: (progress: { progress: number; total?: number | undefined; message?: string | undefined }) => void
@@ -62,7 +63,7 @@ export class SdkClient {
   }
 
   get isModern(): boolean {
-    return this.peer === 'v2 modern'
+    return this.peer !== 'v1' && this.raw.getProtocolEra() === 'modern'
   }
 
   get sessionId(): string | undefined {
@@ -117,6 +118,8 @@ export async function connectSdk(
 const INFO = { name: 'wire-suite', version: '1.0.0' }
 const ALL: NonNullable<ConnectOptions['capabilities']> = { elicitation: {}, sampling: {}, roots: {} }
 
+const MODES = { v1: 'legacy', 'v2 legacy': 'legacy', 'v2 modern': { pin: '2026-07-28' }, 'v2 auto': 'auto' } as const
+
 function makeV1(url: string, options: ConnectOptions): SdkClient {
   const raw = new ClientV1(INFO, { capabilities: options.capabilities ?? ALL })
   const transport = new TransportV1(new URL(url), requestInit(options))
@@ -134,7 +137,7 @@ function makeV1(url: string, options: ConnectOptions): SdkClient {
 
 function makeV2(peer: Peer, url: string, options: ConnectOptions): SdkClient {
   const can = options.capabilities ?? ALL
-  const mode = peer === 'v2 modern' ? { pin: '2026-07-28' } : ('legacy' as const)
+  const mode = MODES[peer]
   const raw = new ClientV2(INFO, { capabilities: can, versionNegotiation: { mode } })
   const transport = new TransportV2(new URL(url), requestInit(options))
   const client = new SdkClient(peer, raw, transport)
