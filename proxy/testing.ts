@@ -6,15 +6,17 @@ import {
   type JsonObject,
   type MaybeAsync,
   type Message,
-  type Principal,
 } from './api/index.ts'
 import { type ExchangeHost, LiveExchange } from './chain/exchange.ts'
-import type { Plan, PlanTable } from './policy/plan.ts'
+import type { PlanTable } from './policy/plan.ts'
 import { FrozenClock } from './testing/frozen-clock.ts'
 import { type LogLine, type ProbeEnvironmentOptions, probeEnvironment } from './testing/probe-environment.ts'
 import { ProbeExchange, type ProbeKit, type Seen } from './testing/probe-exchange.ts'
+import { type ProbeContext, probeInbound, probeTable } from './testing/probe-inbound.ts'
 import { type MessageInput, probeMessage } from './testing/probe-message.ts'
 import { type EntryOptions, ProbeSteps } from './testing/probe-steps.ts'
+
+export type { ProbeContext } from './testing/probe-inbound.ts'
 
 export interface ProbeOptions extends ProbeEnvironmentOptions, EntryOptions {
   /** `options:` of the chain entry, as the policy file would say them. Default: none. */
@@ -28,17 +30,6 @@ export interface ProbeOptions extends ProbeEnvironmentOptions, EntryOptions {
    * test sees the error; `verdict` = it sees what the proxy would decide by `on_failure`.
    */
   readonly failures?: 'throw' | 'verdict'
-}
-
-/** Who sends a message, and where to. */
-export interface ProbeContext {
-  /** Default `demo`. */
-  readonly server?: string
-  /** The client's name, authenticated by an API key, or a whole principal. Default: anonymous. */
-  readonly client?: string | Principal
-  /** Default `null`. */
-  readonly session?: string | null
-  readonly headers?: Readonly<Record<string, string>>
 }
 
 /**
@@ -82,7 +73,7 @@ export class Probe {
     this.hooks = hooks
     this.kit = { steps: new ProbeSteps(definition, hooks, options), clock, logs, failures: options.failures ?? 'throw' }
     this.host = { call: (_, message) => answerCall(options.call, message) }
-    this.table = soleTable(definition.name)
+    this.table = probeTable(definition.name)
   }
 
   /** One request of a client, and what the request hook makes of it. */
@@ -111,44 +102,11 @@ export class Probe {
   }
 
   private begin(first: MessageInput, kind: 'request' | 'notification', context: ProbeContext): ProbeExchange {
-    const { method, name } = probeMessage(first, kind, 'toServer', null, undefined)
-    const { server = 'demo', session = null, client } = context
-    const headers = Object.entries(context.headers ?? {}).flat()
-    const live = new LiveExchange(
-      this.host,
-      this.table,
-      NO_PLAN,
-      server,
-      method,
-      name,
-      session,
-      principal(client),
-      headers,
-      performance.now(),
-    )
+    const message = probeMessage(first, kind, 'toServer', null, undefined)
+    const live = new LiveExchange(this.host, this.table, probeInbound(context), message)
     Object.assign(live, { startedAt: this.clock.now() })
     return new ProbeExchange(this.kit, live, first)
   }
-}
-
-const NOBODY = { request: null, response: null, notification: null }
-const NO_PLAN: Plan = { toServer: NOBODY, toClient: NOBODY, ends: null }
-
-function soleTable(entry: string): PlanTable {
-  return {
-    generation: 1,
-    slots: 1,
-    entries: [entry],
-    find: () => NO_PLAN,
-    looksAtStreams: () => false,
-    retain() {},
-    release() {},
-  }
-}
-
-function principal(client: string | Principal | undefined): Principal {
-  if (client === undefined) return { id: 'anonymous', via: 'anonymous' }
-  return typeof client === 'string' ? { id: client, via: 'api-key' } : client
 }
 
 function parseOptions(definition: Interceptor, given: unknown): unknown {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { after, describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ERRORS } from '../proxy/api/index.ts'
 import { parseByteSize, parseDuration } from '../proxy/base/units.ts'
@@ -11,6 +11,7 @@ import { configJsonSchema } from '../proxy/config/schema.ts'
 import { compilePolicies } from '../proxy/policy/compile.ts'
 import { policyJsonSchema } from '../proxy/policy/json-schema.ts'
 import { Registry } from '../proxy/policy/registry.ts'
+import { Demo } from './docs/demo.ts'
 import { documents, type Fence, fileLinks, readFences, tableRows, uncode } from './docs/markdown.ts'
 import { policyInput } from './docs/policy-input.ts'
 import { leafPaths, propertiesOf } from './docs/schema-paths.ts'
@@ -58,6 +59,21 @@ describe('shell examples', () => {
     it(place(fence), () => {
       for (const line of fence.text.split('\n'))
         assert.equal(checkShellLine(line, ROOT), '', `${place(fence)}: ${line}`)
+    })
+  }
+})
+
+describe('shell examples that talk to the demo', () => {
+  let demo: Demo
+  before(async () => {
+    demo = await Demo.start(ROOT)
+  })
+  after(() => demo.stop())
+  for (const fence of fences.filter(one => one.language === 'sh' && one.marker.startsWith('demo'))) {
+    it(place(fence), async () => {
+      const output = await demo.run(fence.text)
+      if (fence.marker === 'demo denied') assert.match(output, /"message":"Access denied: /)
+      else assert.doesNotMatch(output, /^$|"error"|"isError":true/)
     })
   }
 })

@@ -132,8 +132,9 @@ export class ProbeExchange {
     const watched: Step = { ...step, hooks: watchHooks(step, this.watch) }
     const { need, edits, maxBytes } = step
     const phase: Phase = { steps: [watched], need, edits, maxBytes }
-    return new Promise(resolve => {
-      const owner = { phaseDone: (_: WireMessage, __: Phase, decision: Decision | null) => resolve(decision) }
+    return new Promise((resolve, reject) => {
+      const phaseDone = (_: WireMessage, __: Phase, decision: Decision | null): void => resolve(decision)
+      const owner = { phaseDone, fault: reject }
       const decision = runPhase(owner, this.live, phase, message, 0)
       if (decision !== PENDING) resolve(decision)
     })
@@ -173,7 +174,7 @@ function watchHooks(step: Step, watch: Watch): Hooks<unknown> {
 
 function watchHook(hook: Hook<unknown>, step: Step, watch: Watch, ...args: Parameters<Hook<unknown>>) {
   watch.ran = true
-  const check = (answer: Verdict | undefined) => {
+  const check = <T>(answer: T): T => {
     if (!isLegal(answer, args[0] as WireMessage)) watch.error = illegal(step, answer, args[0] as WireMessage)
     return answer
   }

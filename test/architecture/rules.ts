@@ -25,7 +25,17 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   'proxy/upstream': { uses: ['proxy/api', 'proxy/base', 'proxy/message', CHANNELS] },
   'proxy/downstream': {
-    uses: ['proxy/api', 'proxy/base', 'proxy/message', 'proxy/chain/relay', CHANNELS],
+    // The chain's doors: what runs an exchange, what runs a batch of them, what words an answer, and what these need.
+    uses: [
+      'proxy/api',
+      'proxy/base',
+      'proxy/message',
+      'proxy/chain/relay',
+      'proxy/chain/batch',
+      'proxy/chain/answer',
+      'proxy/chain/ports',
+      CHANNELS,
+    ],
     types: ['proxy/policy/plan', 'proxy/upstream/upstream'],
   },
   'proxy/fleet': {
@@ -36,6 +46,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'proxy/cli': { uses: ['proxy'] },
   'proxy/main.ts': { uses: ['proxy'] },
   'proxy/testing.ts': { uses: ['proxy'] },
+  'proxy/testing': { uses: ['proxy'] },
 }
 
 const ALIASES: Readonly<Record<string, string>> = { '#api': 'proxy/api/index', '#testing': 'proxy/testing' }
@@ -116,9 +127,20 @@ export function targetOf(path: string, specifier: string): string | null {
   return posix.normalize(posix.join(posix.dirname(path), specifier))
 }
 
-/** Import cycles, each as the list of its files; types count too, because a reader follows them all the same. */
+/**
+ * Import cycles, each as the list of its files: those of code, and those that need only types but lead through more than
+ * one folder. Two files of one folder may name each other's types.
+ */
 export function findCycles(files: readonly FileFacts[]): string[][] {
-  const edges = new Map(files.map(file => [file.path, resolveAll(file)]))
+  const code = cyclesOf(files, mention => !mention.typeOnly)
+  const any = cyclesOf(files, () => true).filter(cycle => new Set(cycle.map(path => posix.dirname(path))).size > 1)
+  return [...code, ...any.filter(cycle => !code.some(other => other.join() === cycle.join()))]
+}
+
+function cyclesOf(files: readonly FileFacts[], counts: (mention: Mention) => boolean): string[][] {
+  const edges = new Map(
+    files.map(file => [file.path, file.mentions.filter(counts).map(one => resolve(file.path, one))]),
+  )
   const state = new Map<string, 'open' | 'done'>()
   const cycles: string[][] = []
   const walk = (path: string, trail: readonly string[]): void => {
@@ -135,11 +157,9 @@ export function findCycles(files: readonly FileFacts[]): string[][] {
   return cycles
 }
 
-function resolveAll(file: FileFacts): string[] {
-  return file.mentions.map(({ specifier }) => {
-    const alias = ALIASES[specifier]
-    return alias === undefined ? (targetOf(file.path, specifier) ?? '') : `${alias}.ts`
-  })
+function resolve(path: string, { specifier }: Mention): string {
+  const alias = ALIASES[specifier]
+  return alias === undefined ? (targetOf(path, specifier) ?? '') : `${alias}.ts`
 }
 
 /** Packages whose code (not types) a file uses at run time, without `node:` and without the path inside a package. */
