@@ -8,20 +8,33 @@ export const FAILED = 1
 /** The command line, the configuration or a policy is wrong. */
 export const MISUSED = 2
 
-/** Says on standard error what went wrong, where that was not said yet, and gives the exit code for it. */
+/** What went wrong, for standard error; `''` where the command line parser has said it already. */
+export function failureOf(error: unknown): { text: string; exitCode: number } {
+  if (isCommanderError(error)) return { text: '', exitCode: error.exitCode === 0 ? OK : MISUSED }
+  if (error instanceof LoadError) return { text: loadErrorText(error), exitCode: MISUSED }
+  if (error instanceof UsageError) return { text: `sluice: ${error.message}`, exitCode: MISUSED }
+  if (error instanceof ReportedError) return { text: error.message, exitCode: error.exitCode }
+  const text = `sluice: ${error instanceof Error ? error.message : String(error)}`
+  const stack = process.env.SLUICE_DEBUG && error instanceof Error ? `\n${error.stack}` : ''
+  return { text: text + stack, exitCode: FAILED }
+}
+
+/** Says on standard error what went wrong, and gives the exit code for it. */
 export function exitCodeOf(error: unknown): number {
-  if (isCommanderError(error)) return error.exitCode === 0 ? OK : MISUSED
-  if (error instanceof LoadError) {
-    process.stderr.write(`${loadErrorText(error)}\n`)
-    return MISUSED
+  const { text, exitCode } = failureOf(error)
+  if (text !== '') process.stderr.write(`${text}\n`)
+  return exitCode
+}
+
+/** A failure that another process has put into words. */
+export class ReportedError extends Error {
+  readonly exitCode: number
+
+  constructor(text: string, exitCode: number) {
+    super(text)
+    this.name = 'ReportedError'
+    this.exitCode = exitCode
   }
-  if (error instanceof UsageError) {
-    process.stderr.write(`sluice: ${error.message}\n`)
-    return MISUSED
-  }
-  process.stderr.write(`sluice: ${error instanceof Error ? error.message : String(error)}\n`)
-  if (process.env.SLUICE_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`)
-  return FAILED
 }
 
 /** Every problem on a line of its own, and how many there are. */

@@ -77,6 +77,19 @@ export function configOf(settings: Settings, env: NodeJS.ProcessEnv): Config {
   return config
 }
 
+/** For commands that only look: the file named, else ./sluice.yaml, else what holds without any file. */
+export function configOrDefault(flags: {
+  readonly config?: string
+  readonly policy?: readonly string[]
+  readonly interceptors: readonly string[]
+}): Config {
+  // A policy on the command line is meant to be looked at by itself.
+  const alone = (flags.policy ?? []).length > 0
+  const file = flags.config ?? (!alone && existsSync(DEFAULT_FILE) ? DEFAULT_FILE : '')
+  const given = { policy: flags.policy ?? [], interceptors: flags.interceptors }
+  return configOf({ file: file === '' ? '' : resolve(file), urls: [], name: '', flags: given }, process.env)
+}
+
 function withUrls(servers: readonly ServerConfig[], { urls, name }: Settings): readonly ServerConfig[] {
   if (urls.length === 0) return servers
   const known = servers.find(server => server.name === name)

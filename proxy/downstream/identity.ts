@@ -33,17 +33,26 @@ interface Entry {
 
 /** Who a request comes from. Principals are frozen and reused: nothing is allocated for a known client. */
 export class Identity {
-  readonly #byHash = new Map<string, Entry>()
-  readonly #keyed = new Set<string>()
-  readonly #claimed = new Lru<string, Principal>(maxClaimedIds)
-  readonly #anonymous: Principal | null
-  readonly #trustClientId: boolean
+  #byHash: ReadonlyMap<string, Entry> = new Map()
+  #keyed: ReadonlySet<string> = new Set()
+  #claimed = new Lru<string, Principal>(maxClaimedIds)
+  #anonymous: Principal | null = null
+  #trustClientId = false
 
   /** @throws Error when two clients share a key, or a hash is not a SHA-256 */
   constructor(options: IdentityOptions) {
+    this.replace(options)
+  }
+
+  /**
+   * Takes other clients into use, from the next request on. @throws Error as the constructor; then nothing changes
+   */
+  replace(options: IdentityOptions): void {
+    this.#byHash = indexByHash(options.clients)
+    this.#keyed = new Set(options.clients.filter(client => client.keyHashes.length > 0).map(client => client.name))
+    this.#claimed = new Lru(maxClaimedIds)
     this.#anonymous = options.anonymous ? ANONYMOUS : null
     this.#trustClientId = options.trustClientId
-    for (const client of options.clients) this.#add(client)
   }
 
   /**
@@ -76,16 +85,19 @@ export class Identity {
     this.#claimed.set(clientId, principal)
     return principal
   }
+}
 
-  #add(client: KeyedClient): void {
+function indexByHash(clients: readonly KeyedClient[]): Map<string, Entry> {
+  const index = new Map<string, Entry>()
+  for (const client of clients) {
     const principal: Principal = Object.freeze({ id: client.name, via: 'api-key' })
-    if (client.keyHashes.length > 0) this.#keyed.add(client.name)
     for (const keyHash of client.keyHashes) {
       if (keyHash.length !== 32) throw new Error(`client "${client.name}": expected the SHA-256 of a key, 32 bytes`)
       const hex = keyHash.toString('hex')
-      const owner = this.#byHash.get(hex)?.principal.id ?? client.name
+      const owner = index.get(hex)?.principal.id ?? client.name
       if (owner !== client.name) throw new Error(`clients "${owner}" and "${client.name}" have the same key`)
-      this.#byHash.set(hex, { hash: keyHash, principal })
+      index.set(hex, { hash: keyHash, principal })
     }
   }
+  return index
 }

@@ -14,7 +14,6 @@ export interface OriginGuardOptions {
 /** Host and Origin values whose verdict is kept. */
 export const maxCachedHosts = 256
 const MAX_LENGTH = 512
-const EXPOSED = 'mcp-session-id, www-authenticate, retry-after'
 const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?$/
 const LOOPBACK_V4 = /^127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}$/
 
@@ -32,7 +31,6 @@ export class OriginGuard {
   readonly #suffixes: readonly string[]
   readonly #origins: ReadonlySet<string>
   readonly #hostVerdicts = new Lru<string, boolean>(maxCachedHosts)
-  readonly #corsHeaders = new Lru<string, readonly string[]>(maxCachedHosts)
   readonly #originVerdicts = new Lru<string, boolean>(maxCachedHosts)
 
   constructor(options: OriginGuardOptions) {
@@ -57,19 +55,6 @@ export class OriginGuard {
   /** What `Access-Control-Allow-Origin` says to this origin; `''` = no CORS answer. */
   corsOrigin(origin: string): string {
     return origin !== '' && this.#originAllowed(origin) ? origin : ''
-  }
-
-  /**
-   * Header fields, flat, that let a page of this origin read an answer (Fetch, "CORS protocol"); `null` = it may not.
-   * What is exposed is what MCP clients need to see besides the safelisted fields.
-   */
-  corsHeaders(origin: string): readonly string[] | null {
-    const known = this.#corsHeaders.get(origin)
-    if (known !== undefined) return known
-    if (this.corsOrigin(origin) === '') return null
-    const headers = ['access-control-allow-origin', origin, 'vary', 'origin', 'access-control-expose-headers', EXPOSED]
-    this.#corsHeaders.set(origin, headers)
-    return headers
   }
 
   #hostAllowed(host: string): boolean {

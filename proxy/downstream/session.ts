@@ -117,8 +117,15 @@ function secretOfFile(file: string, stateDir: string): string {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 })
-  createOnce(file)
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+    createOnce(file)
+  } catch (error) {
+    const reason = (error as Error).message
+    throw new Error(`${file} cannot be made (${reason}); give a state_dir that can be written to, or a session_key`, {
+      cause: error,
+    })
+  }
   return readPrivate(file)
 }
 

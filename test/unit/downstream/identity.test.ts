@@ -81,4 +81,17 @@ describe('Identity', () => {
     assert.throws(() => identity({ clients: [agent, twin] }), /"agent" and "twin" have the same key/)
     assert.throws(() => identity({ clients: [{ name: 'short', keyHashes: [Buffer.alloc(20)] }] }), /"short".*32 bytes/)
   })
+
+  it('takes other clients into use, and keeps the ones it has when those are wrong', () => {
+    const some = identity({ trustClientId: true })
+    assert.equal(some.identify('', 'robot')?.via, 'claimed')
+    const robot = { name: 'robot', keyHashes: [sha('slk_robot')] }
+    some.replace({ clients: [robot], anonymous: false, trustClientId: true })
+    assert.equal(some.identify('Bearer slk_one', ''), null)
+    assert.equal(some.identify('', 'robot'), null)
+    assert.equal(some.identify('Bearer slk_robot', '')?.id, 'robot')
+    const short = { name: 'short', keyHashes: [Buffer.alloc(1)] }
+    assert.throws(() => some.replace({ clients: [short], anonymous: true, trustClientId: false }))
+    assert.equal(some.identify('Bearer slk_robot', '')?.id, 'robot')
+  })
 })

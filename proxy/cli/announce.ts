@@ -1,0 +1,40 @@
+import { type Diagnostic, formatDiagnostic } from '../base/diagnostic.ts'
+import type { Config, ServerConfig } from '../config/config.ts'
+import type { Log } from '../observe/log.ts'
+
+/** Tells in the log, once it serves: where clients connect, what stands behind, where health and metrics are. */
+export function announce(running: { url: string; adminUrl: string | null }, config: Config, log: Log): void {
+  const { servers, policies, inlinePolicies, workers } = config
+  for (const server of servers) {
+    const url = `${running.url}/servers/${server.name}/mcp`
+    log.info({ server: server.name, url, replicas: server.urls.map(withoutQuery).join(' ') }, 'server')
+  }
+  const policy =
+    policies.length + inlinePolicies.length === 0 ? 'none: pass-through' : policies.join(' ') || config.file
+  log.info({ policy, workers, clients: identityText(config) }, 'policy')
+  if (running.adminUrl === null) log.info({}, 'admin listener is off: no health, no metrics')
+  else log.info({ metrics: `${running.adminUrl}/metrics`, ready: `${running.adminUrl}/ready` }, 'admin')
+  log.info({ url: clientUrl(running.url, servers) }, 'listening')
+}
+
+/** The URL for a client's settings: `/mcp` where there is one server. */
+export function clientUrl(url: string, servers: readonly ServerConfig[]): string {
+  return servers.length === 1 ? `${url}/mcp` : `${url}/servers/NAME/mcp`
+}
+
+export function tellWarnings(warnings: readonly Diagnostic[], log: Log): void {
+  for (const warning of warnings) log.warn({}, formatDiagnostic({ ...warning, severity: 'error' }))
+}
+
+function identityText({ clients, anonymous, trustClientId }: Config): string {
+  const parts = clients.length === 0 ? [] : [`${clients.length} with an API key`]
+  if (trustClientId) parts.push('X-Client-ID')
+  if (anonymous === 'allow') parts.push('anonymous')
+  return parts.join(', ') || 'none can get in'
+}
+
+/** A query may hold a key. */
+function withoutQuery(url: string): string {
+  const { origin, pathname } = new URL(url)
+  return origin + pathname
+}

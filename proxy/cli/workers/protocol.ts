@@ -1,0 +1,27 @@
+import type { MetricsSnapshot } from '../../observe/exposition.ts'
+import type { Settings } from '../settings.ts'
+
+/** What the supervisor tells a worker, over IPC. */
+export type Order =
+  | {
+      readonly type: 'start'
+      readonly worker: string
+      readonly settings: Settings
+      /** Base64 of the session tokens' key: it appears in no argument and in no environment. */
+      readonly sessionKey: string
+      /** The port that was opened, once one worker has opened it: 0 must mean the same one to all. */
+      readonly port: number | null
+    }
+  | { readonly type: 'reload' }
+  | { readonly type: 'metrics'; readonly id: number }
+  | { readonly type: 'drain'; readonly timeoutMs: number }
+
+/** What a worker tells the supervisor. */
+export type Report =
+  /** Listens for orders. */
+  | { readonly type: 'up' }
+  | { readonly type: 'serving'; readonly url: string }
+  /** Cannot start; `exitCode` says whether files are wrong (2) or something else (1). */
+  | { readonly type: 'failed'; readonly text: string; readonly exitCode: number }
+  | { readonly type: 'reloaded'; readonly ok: boolean }
+  | { readonly type: 'metrics'; readonly id: number; readonly snapshot: MetricsSnapshot }

@@ -1,0 +1,65 @@
+import { type Sluice, startSluice } from '../../main.ts'
+import { createLog, type Log } from '../../observe/log.ts'
+import { exitOnCrash } from '../crash.ts'
+import { failureOf } from '../failure.ts'
+import { toLogLevel } from '../log-level.ts'
+import { configOf } from '../settings.ts'
+import { version } from '../version.ts'
+import type { Order, Report } from './protocol.ts'
+
+/** The program of a worker process: it does what the supervisor says and ends with it. */
+let sluice: Sluice | null = null
+let log: Log | null = null
+let isDraining = false
+
+// A terminal sends its signals to the whole group: the supervisor decides what they mean.
+process.on('SIGINT', () => {})
+process.on('SIGHUP', () => {})
+process.on('SIGTERM', () => void drain())
+process.on('message', (order: Order) => void obey(order))
+report({ type: 'up' })
+
+async function obey(order: Order): Promise<void> {
+  if (order.type === 'start') await start(order)
+  else if (order.type === 'drain') await drain(order.timeoutMs)
+  else if (sluice === null) return
+  else if (order.type === 'reload') report({ type: 'reloaded', ok: await sluice.reload() })
+  else report({ type: 'metrics', id: order.id, snapshot: sluice.metrics() })
+}
+
+async function start(order: Extract<Order, { type: 'start' }>): Promise<void> {
+  try {
+    const { settings, worker, port } = order
+    const reread = () => configOf(settings, process.env)
+    const config = reread()
+    log = createLog({ level: toLogLevel(config.logLevel), format: config.logFormat }).child({ worker })
+    exitOnCrash(log)
+    sluice = await startSluice({
+      config: { ...config, admin: null, listen: { ...config.listen, port: port ?? config.listen.port } },
+      log,
+      version: version(),
+      strict: settings.flags.strict ?? false,
+      reread,
+      sessionKey: Buffer.from(order.sessionKey, 'base64'),
+      worker,
+    })
+    report({ type: 'serving', url: sluice.url })
+  } catch (error) {
+    const { text, exitCode } = failureOf(error)
+    report({ type: 'failed', text, exitCode }, () => process.exit(exitCode))
+  }
+}
+
+/** @param timeoutMs default: the configuration's */
+async function drain(timeoutMs?: number): Promise<void> {
+  if (isDraining) return
+  isDraining = true
+  await sluice?.drain(timeoutMs)
+  log?.flush()
+  process.exit(0)
+}
+
+function report(message: Report, sent?: () => void): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => sent?.())
+  else sent?.()
+}

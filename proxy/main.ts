@@ -1,0 +1,323 @@
+import type { Json } from './api/index.ts'
+import { systemClock } from './base/clock.ts'
+import { PendingRequests } from './chain/pending.ts'
+import type { RelayServices } from './chain/ports.ts'
+import { ToolTable } from './chain/tool-table.ts'
+import type { Config, ServerConfig } from './config/config.ts'
+import { Downstream, type ServerRoute } from './downstream/http.ts'
+import { Identity, type IdentityOptions } from './downstream/identity.ts'
+import { createListener, type Listener } from './downstream/listener.ts'
+import { isLoopbackHost, OriginGuard } from './downstream/origin-guard.ts'
+import { loadSessionKey, SessionSealer } from './downstream/session.ts'
+import { startAccessLog } from './observe/access-log.ts'
+import { type Admin, createAdmin, type Readiness } from './observe/admin.ts'
+import { channels, type Reload } from './observe/channels.ts'
+import type { MetricsSnapshot } from './observe/exposition.ts'
+import { createLog, type Log } from './observe/log.ts'
+import { Metrics } from './observe/metrics.ts'
+import { startNotices } from './observe/notices.ts'
+import type { CompiledPolicy, PolicyInput } from './policy/compile.ts'
+import { Registry } from './policy/registry.ts'
+import { PolicyReloader } from './policy/reload.ts'
+import { MemoryStore } from './store/memory.ts'
+import { ReplicaPool } from './upstream/pool.ts'
+import { Reachability } from './upstream/reachability.ts'
+
+export interface SluiceOptions {
+  readonly config: Config
+  /** Default: silent. */
+  readonly log?: Log
+  /** Shown in `sluice_build_info`. Default `''`. */
+  readonly version?: string
+  /** Whether warnings about policies are errors. Default false. */
+  readonly strict?: boolean
+  readonly env?: NodeJS.ProcessEnv
+  /** Reads the configuration afresh for a reload; throws a LoadError. Default: the same one again. */
+  readonly reread?: () => Config
+  /** Key of the session tokens, 32 bytes. Default: what `loadSessionKey` gives for the configuration. */
+  readonly sessionKey?: Buffer
+  /** Whether files are watched for changes. Default true. */
+  readonly watch?: boolean
+  /** Tells one worker's metrics from another's. Default: one process, no admin listener elsewhere. */
+  readonly worker?: string
+}
+
+/** A running proxy. */
+export interface Sluice {
+  /** `http://127.0.0.1:8080`: append `/mcp` or `/servers/NAME/mcp`. */
+  readonly url: string
+  /** `http://127.0.0.1:8081`; `null` = off. */
+  readonly adminUrl: string | null
+  /** Whether clients may be sent here: not shutting down, and some server can be reached. */
+  ready(): Promise<Readiness>
+  readonly warnings: CompiledPolicy['warnings']
+  metrics(): MetricsSnapshot
+  /** Reads configuration, policies and certificate again. Resolves to whether the policy is in use; never rejects. */
+  reload(): Promise<boolean>
+  reloadPolicy(): Promise<boolean>
+  /** Takes no new requests, lets running ones end within the limit (default: `timeouts.drain`), then closes. */
+  drain(timeoutMs?: number): Promise<void>
+  /** Ends everything now. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts the proxy in this process: the one place where the rooms meet. What was opened before a failure is closed.
+ * @throws LoadError for what is wrong in files, Error for an address that cannot be had
+ */
+export async function startSluice(options: SluiceOptions): Promise<Sluice> {
+  const stack = new AsyncDisposableStack()
+  try {
+    const sluice = new RunningSluice(options, stack)
+    await sluice.start()
+    return sluice
+  } catch (error) {
+    await stack.disposeAsync()
+    throw error
+  }
+}
+
+const DRAINING: Readiness = { ready: false, reasons: ['shutting down'] }
+
+class RunningSluice implements Sluice {
+  readonly #options: SluiceOptions
+  readonly #stack: AsyncDisposableStack
+  readonly #log: Log
+  readonly #tools = new ToolTable()
+  readonly #store = new MemoryStore({ clock: systemClock })
+  readonly #identity: Identity
+  readonly #metrics: Metrics
+  readonly #pools: readonly ReplicaPool[]
+  readonly #reach: Reachability
+  /** What the last compilation read; in use once it succeeded. */
+  #candidate: Config
+  #reloader!: PolicyReloader
+  #listener!: Listener
+  #admin: Admin | null = null
+  #draining = false
+  #closed: Promise<void> | null = null
+
+  constructor(options: SluiceOptions, stack: AsyncDisposableStack) {
+    const { config } = options
+    this.#options = options
+    this.#stack = stack
+    this.#log = options.log ?? silentLog()
+    this.#candidate = config
+    this.#identity = new Identity(identityOptions(config))
+    this.#pools = config.servers.map(server => createPool(server, config))
+    this.#reach = new Reachability(config.servers)
+    this.#metrics = new Metrics({
+      version: options.version ?? '',
+      worker: options.worker ?? '',
+      activeServers: () => this.#pools.filter(pool => pool.ready).length,
+      policyGeneration: () => this.#reloader.source.current.generation,
+    })
+  }
+
+  async start(): Promise<void> {
+    const { config } = this.#options
+    for (const pool of this.#pools) this.#stack.defer(() => pool.destroy())
+    this.#startObservers()
+    const key = this.#options.sessionKey ?? loadSessionKey(config)
+    const watch = [config.file, ...config.interceptorDirs].filter(path => path !== '')
+    this.#reloader = await PolicyReloader.open({ input: () => this.#policyInput(), watch })
+    this.#stack.defer(() => this.#reloader.close())
+    this.#admin = await this.#openAdmin()
+    const downstream = this.#createDownstream(new SessionSealer(key))
+    this.#listener = await createListener({
+      ...listenerOptions(config),
+      onRequest: (request, response) => downstream.handle(request, response),
+    })
+    this.#stack.defer(() => this.#listener.close())
+    if (this.#options.watch !== false) this.#reloader.watch()
+  }
+
+  get url(): string {
+    return this.#listener.url
+  }
+
+  get adminUrl(): string | null {
+    return this.#admin === null ? null : this.#admin.url
+  }
+
+  get warnings(): CompiledPolicy['warnings'] {
+    return this.#reloader.policy.warnings
+  }
+
+  ready(): Promise<Readiness> {
+    return this.#draining ? Promise.resolve(DRAINING) : this.#reach.ready()
+  }
+
+  metrics(): MetricsSnapshot {
+    return this.#metrics.snapshot()
+  }
+
+  async reload(): Promise<boolean> {
+    this.#listener.reloadTls()
+    return this.reloadPolicy()
+  }
+
+  async reloadPolicy(): Promise<boolean> {
+    return this.#reloader.reload()
+  }
+
+  async drain(timeoutMs: number = this.#options.config.timeouts.drainMs): Promise<void> {
+    this.#draining = true
+    await this.#listener.drain(timeoutMs)
+    await this.close()
+  }
+
+  close(): Promise<void> {
+    this.#draining = true
+    this.#closed ??= this.#stack.disposeAsync()
+    return this.#closed
+  }
+
+  #startObservers(): void {
+    const stopNotices = startNotices(this.#log)
+    this.#stack.defer(stopNotices)
+    if (this.#options.config.accessLog && this.#log.enabled('warn')) this.#stack.defer(startAccessLog(this.#log))
+    this.#metrics.start()
+    this.#stack.defer(() => this.#metrics.stop())
+    const onReload = (message: unknown): void => this.#afterReload(message as Reload)
+    channels.reload.subscribe(onReload)
+    this.#stack.defer(() => void channels.reload.unsubscribe(onReload))
+  }
+
+  async #policyInput(): Promise<Omit<PolicyInput, 'generation'>> {
+    const { reread, env = process.env, strict = false } = this.#options
+    const config = this.#reloader === undefined || reread === undefined ? this.#candidate : reread()
+    this.#candidate = config
+    const { interceptorDirs, interceptorModules, baseDir } = config
+    return {
+      files: config.policies,
+      inline: config.inlinePolicies,
+      servers: this.#options.config.servers.map(server => server.name),
+      registry: await Registry.load({ dirs: interceptorDirs, modules: interceptorModules, baseDir }),
+      services: {
+        clock: systemClock,
+        logger: entry => this.#log.child({ entry }),
+        store: this.#store,
+        tools: server => this.#tools.get(server),
+      },
+      env,
+      strict,
+    }
+  }
+
+  /** After a reload: what may change while running is taken over, what needs a restart is named. */
+  #afterReload({ what, ok, generation }: Reload): void {
+    const before = this.#options.config
+    const now = this.#candidate
+    // The channel is the process's: only a generation that is ours now is ours.
+    const isOurs = what === 'policy' && ok && this.#reloader?.source.current.generation === generation
+    if (!isOurs || now === before) return
+    this.#identity.replace(identityOptions({ ...now, listen: before.listen }))
+    const fixed = restartKeys(before, now)
+    if (fixed.length === 0) return
+    const text = 'the configuration has changes that need a restart'
+    channels.notice.publish({ level: 'warn', text, fields: { keys: fixed.join(', ') } })
+  }
+
+  #createDownstream(sessions: SessionSealer): Downstream {
+    const { config } = this.#options
+    const relay: RelayServices = {
+      plans: this.#reloader.source,
+      pending: new PendingRequests(),
+      tools: this.#tools,
+      firstByteTimeoutMs: config.timeouts.firstByteMs,
+      idleTimeoutMs: config.timeouts.idleMs,
+      maxDepth: config.limits.maxDepth,
+      maxEventBytes: config.limits.maxEventBytes,
+      sealSession: (server, replica, upstreamId, principal) =>
+        sessions.seal(server, replica, upstreamId, principal, ''),
+    }
+    const { allowedHosts, allowedOrigins, limits, timeouts } = config
+    const guard = new OriginGuard({ loopback: isLoopbackHost(config.listen.host), allowedHosts, allowedOrigins })
+    const services = { relay, sessions, identity: this.#identity, guard, limits, stallMs: timeouts.stallMs }
+    return new Downstream(
+      services,
+      config.servers.map((server, at) => routeOf(server, this.#pools[at] as ReplicaPool)),
+    )
+  }
+
+  async #openAdmin(): Promise<Admin | null> {
+    const { admin } = this.#options.config
+    if (admin === null) return null
+    const opened = await createAdmin({
+      ...admin,
+      live: () => true,
+      ready: () => this.ready(),
+      metrics: () => this.#metrics.render(),
+      servers: () => this.#pools.map(describePool),
+    })
+    this.#stack.defer(() => opened.close())
+    return opened
+  }
+}
+
+function silentLog(): Log {
+  return createLog({ level: 'silent', format: 'json', destination: { write: () => true } })
+}
+
+function createPool(server: ServerConfig, config: Config): ReplicaPool {
+  return new ReplicaPool(server, {
+    connections: server.connections,
+    connectTimeoutMs: config.timeouts.connectMs,
+    maxHeaderBytes: config.limits.maxHeaderBytes,
+  })
+}
+
+function routeOf(server: ServerConfig, upstream: ReplicaPool): ServerRoute {
+  return { name: server.name, upstream, forwardAuthorization: server.forwardAuthorization, headers: server.headers }
+}
+
+function describePool(pool: ReplicaPool): Json {
+  return { name: pool.name, ready: pool.ready, replicas: pool.list() as unknown as Json }
+}
+
+function identityOptions(config: Config): IdentityOptions {
+  return {
+    clients: config.clients,
+    anonymous: config.anonymous === 'allow',
+    // Again here, because --listen may have come on top of what the file's own check saw.
+    trustClientId: config.trustClientId && isLoopbackHost(config.listen.host),
+  }
+}
+
+function listenerOptions(config: Config): Omit<Parameters<typeof createListener>[0], 'onRequest'> {
+  const { listen, tls, limits, timeouts } = config
+  return {
+    host: listen.host,
+    port: listen.port,
+    tls: tls === null ? null : { certFile: tls.cert, keyFile: tls.key },
+    limits,
+    timeouts: {
+      headersMs: timeouts.headerMs,
+      requestMs: timeouts.headerMs + timeouts.bodyMs,
+      keepAliveMs: timeouts.keepAliveMs,
+    },
+  }
+}
+
+/** Keys of the configuration that are read only at start, and how to compare them. */
+const AT_START: Readonly<Record<string, (config: Config) => unknown>> = {
+  listen: config => config.listen,
+  admin: config => config.admin,
+  workers: config => config.workers,
+  log_level: config => config.logLevel,
+  access_log: config => config.accessLog,
+  tls: config => config.tls,
+  session_key: config => config.sessionKey,
+  allowed_hosts: config => config.allowedHosts,
+  allowed_origins: config => config.allowedOrigins,
+  limits: config => config.limits,
+  timeouts: config => config.timeouts,
+  servers: config => config.servers,
+}
+
+function restartKeys(before: Config, now: Config): string[] {
+  const differs = (key: string): boolean =>
+    JSON.stringify(AT_START[key]?.(before)) !== JSON.stringify(AT_START[key]?.(now))
+  return Object.keys(AT_START).filter(differs)
+}
