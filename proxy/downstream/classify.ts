@@ -26,9 +26,9 @@ export function isModern(version: string): boolean {
  * because what stands behind us might follow the other one.
  */
 export function classify(envelope: Envelope, head: RequestHead): Era | Mismatch {
-  const { kind, method, metaVersion } = envelope
+  const { kind, metaVersion } = envelope
   if (kind === 'response') return 'legacy'
-  if (metaVersion === null) return withoutEnvelope(kind === 'request', method, head)
+  if (metaVersion === null) return withoutEnvelope(envelope, head)
   if (metaVersion === '') return { code: 'invalid_params', text: `${META_KEY} must be a string` }
   if (kind === 'notification') return notification(metaVersion, envelope, head)
   if (metaVersion === FIRST_MODERN && !envelope.hasMetaCapabilities) {
@@ -44,10 +44,11 @@ export function isBatchAllowed(version: string): boolean {
   return version === '' || version === BATCH_REVISION
 }
 
-function withoutEnvelope(isRequest: boolean, method: string, head: RequestHead): Era | Mismatch {
-  if (!isModern(head.version)) return methodCheckLegacy(method, head) ?? 'legacy'
-  if (!isRequest) return 'modern'
-  if (method === 'initialize') {
+function withoutEnvelope(envelope: Envelope, head: RequestHead): Era | Mismatch {
+  // A legacy server never looks at Mcp-Method and Mcp-Name, but somebody before us may have decided by them.
+  if (!isModern(head.version)) return methodMismatch(envelope, head, false) ?? 'legacy'
+  if (envelope.kind === 'notification') return methodMismatch(envelope, head, false) ?? 'modern'
+  if (envelope.method === 'initialize') {
     return { code: 'header_mismatch', text: `initialize cannot be sent with MCP-Protocol-Version ${head.version}` }
   }
   const keys = '"io.modelcontextprotocol/protocolVersion" and "io.modelcontextprotocol/clientCapabilities"'
@@ -84,10 +85,4 @@ function nameMismatch(envelope: Envelope, head: RequestHead, required: boolean):
   const name = decodeHeaderValue(head.mcpName)
   if (name === null) return { code: 'header_mismatch', text: 'Mcp-Name is not valid Base64 of UTF-8' }
   return name === envelope.name ? null : { code: 'header_mismatch', text: 'Mcp-Name and the body differ' }
-}
-
-/** A legacy server never looks at these headers, but somebody before us may have decided by them. */
-function methodCheckLegacy(method: string, head: RequestHead): Mismatch | null {
-  if (head.mcpMethod === null || method === '' || head.mcpMethod === method) return null
-  return { code: 'header_mismatch', text: 'Mcp-Method and the body differ' }
 }
