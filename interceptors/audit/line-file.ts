@@ -42,7 +42,7 @@ const OPEN_FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT |
 
 const living = new Set<LineFile>()
 process.on('exit', () => {
-  for (const file of living) file.flushSync(EXIT_MS)
+  for (const file of living) file.flushAtExit()
 })
 
 /**
@@ -97,8 +97,14 @@ export class LineFile {
     while (this.#full.length > this.#inFlight()) {
       if (this.#writeOneSync()) continue
       if (performance.now() >= end) return
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+      sleep(BUSY_MS)
     }
+  }
+
+  /** Nobody is left to hear the end of a background write, so it gets a moment before the rest is written. */
+  flushAtExit(): void {
+    if (this.#writing) sleep(BUSY_MS)
+    this.flushSync(EXIT_MS)
   }
 
   /** Writes what waits and closes the file. Gives up at the first write that fails. */
@@ -251,6 +257,10 @@ export class LineFile {
     living.delete(this)
     closed()
   }
+}
+
+function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
 function inodeOf(stats: Stats): string {

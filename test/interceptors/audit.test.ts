@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, s
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, describe, test } from 'node:test'
-import type { Environment, Exchange, Hooks, JsonObject, Message, Outcome } from '#api'
 import fc from 'fast-check'
+import type { Environment, Exchange, Hooks, JsonObject, Message, Outcome } from '#api'
 import audit from '../../interceptors/audit/audit.ts'
 import { LineFile, type LineFileOptions } from '../../interceptors/audit/line-file.ts'
 import { sanitise } from '../../interceptors/audit/sanitise.ts'
@@ -140,7 +140,12 @@ describe('audit', () => {
   test('arguments come without secrets', async () => {
     const { hooks, lines } = await create({ include: ['arguments'] })
     const context = exchange()
-    const args = { query: 'x', auth: { api_key: 'k1', nested: [{ dbPassword: 'k2' }] }, max_tokens: 5, url: 'a://u:k3@b' }
+    const args = {
+      query: 'x',
+      auth: { api_key: 'k1', nested: [{ dbPassword: 'k2' }] },
+      max_tokens: 5,
+      url: 'a://u:k3@b',
+    }
     for (const message of [call(args), call({}, 'tools/list'), call('x'.repeat(20_000)), call({}, 'prompts/get')]) {
       const state = hooks.state?.(context)
       assert.equal(hooks.request?.(message, context, state), undefined)
@@ -233,7 +238,10 @@ describe('the file of lines', () => {
     await file.close()
     const found = read(join(folder, 'order.log'))
     assert.equal(found.length, written.length)
-    assert.equal(found.findIndex((line, i) => line !== written[i]), -1)
+    assert.equal(
+      found.findIndex((line, i) => line !== written[i]),
+      -1,
+    )
   })
 
   test('loses lines beyond its bound, and says how many', async () => {
@@ -268,7 +276,11 @@ describe('the file of lines', () => {
 
   test('a write that fails is told of, and does not keep a closing file waiting', async () => {
     const troubles: (Error | null)[] = []
-    const file = new LineFile({ ...options('x'), target: '/dev/full', onTrouble: (_text, error) => troubles.push(error) })
+    const file = new LineFile({
+      ...options('x'),
+      target: '/dev/full',
+      onTrouble: (_text, error) => troubles.push(error),
+    })
     file.write('x\n')
     file.flushSync(1)
     await file.close()

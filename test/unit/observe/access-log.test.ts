@@ -45,7 +45,10 @@ describe('access log', () => {
     assert.equal(denied.level, 'warn')
     assert.equal(denied.code, 'access_denied')
     assert.equal(denied.reason, 'no "x"')
-    assert.deepEqual(['name', 'session', 'replica', 'notes'].filter(key => key in denied), [])
+    assert.deepEqual(
+      ['name', 'session', 'replica', 'notes'].filter(key => key in denied),
+      [],
+    )
     assert.equal(failed.status, 'failed')
   })
 
@@ -76,7 +79,10 @@ describe('access log', () => {
     begin('info', 'pretty')
     channels.exchangeEnd.publish(sampleEnd())
     channels.refusal.publish({ code: 'host_denied', status: 403, reason: 'no' })
-    assert.match(lines[0] as string, /^\d\d:\d\d:\d\d info {2}tools\/call echo {2}server=demo client=alice status=ok http_status=200 duration_ms=12.5\n$/)
+    assert.match(
+      lines[0] as string,
+      /^\d\d:\d\d:\d\d info {2}tools\/call echo {2}server=demo client=alice status=ok http_status=200 duration_ms=12.5\n$/,
+    )
     assert.match(lines[1] as string, /^\d\d:\d\d:\d\d warn {2}refused {2}code=host_denied http_status=403 reason=no\n$/)
   })
 

@@ -41,7 +41,8 @@ export function parseExposition(text: string): Map<string, ParsedFamily> {
       name = family
     } else {
       const sample = parseSample(line)
-      const base = families.get(name)?.type === 'histogram' ? sample.name.replace(/_(bucket|sum|count)$/, '') : sample.name
+      const base =
+        families.get(name)?.type === 'histogram' ? sample.name.replace(/_(bucket|sum|count)$/, '') : sample.name
       assert.equal(base, name, `${line}: stands below its own TYPE`)
       const key = line.slice(0, line.lastIndexOf(' '))
       assert.ok(!seen.has(key), `${key} comes once`)
@@ -82,17 +83,29 @@ function checkHistogram(family: string, samples: readonly Sample[]): void {
   for (const [labels, group] of groups) {
     const buckets = group.filter(sample => sample.name === `${family}_bucket`)
     const bounds = buckets.map(({ labels: { le } }) => (le === '+Inf' ? Number.POSITIVE_INFINITY : Number(le)))
-    assert.deepEqual(bounds, [...bounds].sort((a, b) => a - b), `${family} ${labels}: bounds rise`)
+    assert.deepEqual(
+      bounds,
+      [...bounds].sort((a, b) => a - b),
+      `${family} ${labels}: bounds rise`,
+    )
     assert.equal(bounds.at(-1), Number.POSITIVE_INFINITY)
     const counts = buckets.map(sample => sample.value)
-    assert.deepEqual(counts, [...counts].sort((a, b) => a - b), `${family} ${labels}: cumulative`)
-    assert.equal(counts.at(-1), group.find(sample => sample.name === `${family}_count`)?.value, `${labels}: +Inf = count`)
+    assert.deepEqual(
+      counts,
+      [...counts].sort((a, b) => a - b),
+      `${family} ${labels}: cumulative`,
+    )
+    assert.equal(
+      counts.at(-1),
+      group.find(sample => sample.name === `${family}_count`)?.value,
+      `${labels}: +Inf = count`,
+    )
     assert.ok(group.some(sample => sample.name === `${family}_sum`))
   }
 }
 
 /** The value of one series; fails the test where there is none. */
-export function valueOf(
+export function valueIn(
   families: ReadonlyMap<string, ParsedFamily>,
   name: string,
   labels: Readonly<Record<string, string>> = {},

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { channels } from '../../../proxy/observe/channels.ts'
@@ -93,23 +94,51 @@ describe('log', () => {
     log.warn({ name: 'two words', evil: '\u001b[2J', n: 3, o: { a: 1 } }, 'line\nbreak')
     log.error({ error: new Error('broken') }, 'failed')
     assert.match(lines[0] as string, /^\d\d:\d\d:\d\d info {2}listening {2}url=http:\/\/127\.0\.0\.1:8080\/mcp\n$/)
-    assert.match(lines[1] as string, /warn {2}line\\u000abreak {2}name="two words" evil="\\u001b\[2J" n=3 o=\{"a":1\}\n$/)
+    assert.match(
+      lines[1] as string,
+      /warn {2}line\\u000abreak {2}name="two words" evil="\\u001b\[2J" n=3 o=\{"a":1\}\n$/,
+    )
     assert.match(lines[2] as string, /error failed {2}error="broken"\n {9}at .*log\.test\.ts/)
   })
 
-  test('a file gets its lines when flushed', async () => {
+  test('a file is made with its folder, and has its lines once flushed', () => {
     const dir = mkdtempSync(join(tmpdir(), 'sluice-log-'))
     const file = join(dir, 'logs', 'sluice.log')
     const log = createLog({ level: 'info', format: 'auto', destination: file })
     log.info({ n: 1 }, 'one')
     log.line('{"message":"two"}\n')
-    for (let tries = 0; tries < 500 && !isThere(file, 'two'); tries++) {
-      log.flush()
-      await new Promise(resolve => setImmediate(resolve))
-    }
-    const messages = readFileSync(file, 'utf8').trim().split('\n').map(line => JSON.parse(line).message)
+    log.flush()
+    const messages = readFileSync(file, 'utf8')
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line).message)
     assert.deepEqual(messages, ['one', 'two'])
     rmSync(dir, { recursive: true })
+  })
+
+  test('what waits is written when the process ends, either way', () => {
+    const module = JSON.stringify(resolve('proxy/observe/log.ts'))
+    for (const end of ['', 'process.exit()', 'throw new Error("crash")']) {
+      const script = `
+        import { createLog } from ${module}
+        const log = createLog({ level: 'info', format: 'json' })
+        for (let i = 0; i < 300; i++) log.info({ i }, 'x')
+        ${end}`
+      const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 20_000 })
+      const lines = String(stdout).trim().split('\n')
+      assert.deepEqual([lines.length, JSON.parse(lines.at(-1) as string).i], [300, 299], end)
+    }
+  })
+
+  test('a full disk costs lines, not the end of the process', () => {
+    const module = JSON.stringify(resolve('proxy/observe/log.ts'))
+    const script = `
+      import { createLog } from ${module}
+      const log = createLog({ level: 'info', format: 'json', destination: '/dev/full' })
+      for (let i = 0; i < 300; i++) log.info({ i }, 'x')
+      setTimeout(() => process.exit(7), 300)`
+    const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 20_000 })
+    assert.equal(status, 7)
   })
 
   test('notices and reloads reach it until stopped', () => {
@@ -121,19 +150,14 @@ describe('log', () => {
     stop()
     channels.notice.publish({ level: 'warn', text: 'unheard', fields: {} })
     const seen = lines.map(line => JSON.parse(line))
-    assert.deepEqual(seen.map(({ level, message }) => [level, message]), [
-      ['warn', 'replica is gone'],
-      ['error', 'policy could not be loaded; the one before stays in use'],
-      ['info', 'policy is in use'],
-    ])
+    assert.deepEqual(
+      seen.map(({ level, message }) => [level, message]),
+      [
+        ['warn', 'replica is gone'],
+        ['error', 'policy could not be loaded; the one before stays in use'],
+        ['info', 'policy is in use'],
+      ],
+    )
     assert.equal(seen[1].error, 'default.yaml:3:1: unknown key')
   })
 })
-
-function isThere(file: string, text: string): boolean {
-  try {
-    return readFileSync(file, 'utf8').includes(text)
-  } catch {
-    return false
-  }
-}

@@ -4,7 +4,7 @@ import type { Outcome } from '#api'
 import { Aggregate } from '../../../proxy/observe/aggregate.ts'
 import { channels } from '../../../proxy/observe/channels.ts'
 import { Metrics, type MetricsOptions } from '../../../proxy/observe/metrics.ts'
-import { parseExposition, valueOf } from './exposition-parser.ts'
+import { parseExposition, valueIn } from './exposition-parser.ts'
 import { sampleEnd } from './samples.ts'
 
 const running: Metrics[] = []
@@ -37,10 +37,10 @@ describe('metrics', () => {
   test('a process that has seen nothing renders legal text', () => {
     const families = parseExposition(started().render())
     const labels = { version: '1.2.3', node: process.version }
-    assert.equal(valueOf(families, 'sluice_build_info', labels), 1)
-    assert.equal(valueOf(families, 'sluice_policy_reloads_total', { result: 'failure' }), 0)
-    assert.ok(valueOf(families, 'process_resident_memory_bytes') > 1e6)
-    assert.ok(valueOf(families, 'process_cpu_seconds_total') > 0)
+    assert.equal(valueIn(families, 'sluice_build_info', labels), 1)
+    assert.equal(valueIn(families, 'sluice_policy_reloads_total', { result: 'failure' }), 0)
+    assert.ok(valueIn(families, 'process_resident_memory_bytes') > 1e6)
+    assert.ok(valueIn(families, 'process_cpu_seconds_total') > 0)
   })
 
   test('an exchange feeds every metric that is about it', () => {
@@ -49,7 +49,7 @@ describe('metrics', () => {
     channels.exchangeStart.publish('demo')
     publish({}, { durationMs: 12.5, upstreamMs: 10, firstByteMs: 8, interceptorMicros: { audit: 40, access: 460 } })
     const families = parseExposition(metrics.render())
-    const of = (name: string, labels: Record<string, string>): number => valueOf(families, name, labels)
+    const of = (name: string, labels: Record<string, string>): number => valueIn(families, name, labels)
     assert.equal(of('sluice_requests_total', { server: 'demo', method: 'tools/call', status: 'ok' }), 1)
     assert.equal(of('sluice_active_requests', { server: 'demo' }), 1)
     assert.equal(of('sluice_request_duration_seconds_sum', { server: 'demo', method: 'tools/call' }), 0.0125)
@@ -74,7 +74,7 @@ describe('metrics', () => {
     publish({}, { durationMs: -3, upstreamMs: 0 })
     const families = parseExposition(metrics.render())
     const at = (le: string): number =>
-      valueOf(families, 'sluice_request_duration_seconds_bucket', { server: 'demo', method: 'tools/call', le })
+      valueIn(families, 'sluice_request_duration_seconds_bucket', { server: 'demo', method: 'tools/call', le })
     assert.deepEqual(['0.00005', '0.025', '0.05', '300', '+Inf'].map(at), [1, 1, 2, 2, 3])
   })
 
@@ -102,7 +102,7 @@ describe('metrics', () => {
     publish({}, { verdicts })
     const families = parseExposition(metrics.render())
     const of = (mode: string): number =>
-      valueOf(families, 'sluice_interceptor_verdicts_total', { entry: 'jq#2', action: 'edit', mode })
+      valueIn(families, 'sluice_interceptor_verdicts_total', { entry: 'jq#2', action: 'edit', mode })
     assert.deepEqual([of('enforce'), of('shadow')], [2, 1])
   })
 
@@ -131,10 +131,10 @@ describe('metrics', () => {
       assert.ok(size <= 21, `${name} has ${size} series`)
     }
     const tool = (name: string): number =>
-      valueOf(families, 'sluice_tool_invocations_by_server_total', { server: 'demo', tool: name })
+      valueIn(families, 'sluice_tool_invocations_by_server_total', { server: 'demo', tool: name })
     assert.deepEqual([tool('t0'), tool('real')], [1, 2])
     assert.equal(tool('other'), 490)
-    assert.equal(valueOf(families, 'sluice_tool_invocations_by_client_total', { client: 'other' }), 481)
+    assert.equal(valueIn(families, 'sluice_tool_invocations_by_client_total', { client: 'other' }), 481)
   })
 
   test('hostile label values stay one legal label', () => {
@@ -144,7 +144,7 @@ describe('metrics', () => {
     publish({ name: 'z'.repeat(100_000) })
     const text = metrics.render()
     const families = parseExposition(text)
-    assert.equal(valueOf(families, 'sluice_tool_invocations_by_server_total', { server: 'demo', tool: name }), 1)
+    assert.equal(valueIn(families, 'sluice_tool_invocations_by_server_total', { server: 'demo', tool: name }), 1)
     assert.ok(text.length < 40_000)
   })
 
@@ -155,12 +155,12 @@ describe('metrics', () => {
     channels.reload.publish({ what: 'policy', ok: false, generation: 4, text: 'bad' })
     channels.reload.publish({ what: 'tls', ok: false, generation: 0, text: 'bad' })
     const families = parseExposition(metrics.render())
-    assert.equal(valueOf(families, 'sluice_refusals_total', { code: 'host_denied' }), 1)
-    assert.equal(valueOf(families, 'sluice_policy_reloads_total', { result: 'success' }), 1)
-    assert.equal(valueOf(families, 'sluice_policy_reloads_total', { result: 'failure' }), 1)
-    assert.equal(valueOf(families, 'sluice_config_reloads_total', { what: 'tls', result: 'failure' }), 1)
-    assert.equal(valueOf(families, 'sluice_policy_generation'), 4)
-    assert.equal(valueOf(families, 'sluice_active_mcp_servers'), 3)
+    assert.equal(valueIn(families, 'sluice_refusals_total', { code: 'host_denied' }), 1)
+    assert.equal(valueIn(families, 'sluice_policy_reloads_total', { result: 'success' }), 1)
+    assert.equal(valueIn(families, 'sluice_policy_reloads_total', { result: 'failure' }), 1)
+    assert.equal(valueIn(families, 'sluice_config_reloads_total', { what: 'tls', result: 'failure' }), 1)
+    assert.equal(valueIn(families, 'sluice_policy_generation'), 4)
+    assert.equal(valueIn(families, 'sluice_active_mcp_servers'), 3)
   })
 
   test('nobody is subscribed before start and after stop', () => {
@@ -177,7 +177,7 @@ describe('metrics of several workers', () => {
   test('add up, except what is the same everywhere; process metrics stay apart', () => {
     const snapshots = [stopped('1', 2), stopped('2', 3)].map(metrics => structuredClone(metrics.snapshot()))
     const families = parseExposition(Metrics.render(Metrics.merge(JSON.parse(JSON.stringify(snapshots)))))
-    const of = (name: string, labels: Record<string, string> = {}): number => valueOf(families, name, labels)
+    const of = (name: string, labels: Record<string, string> = {}): number => valueIn(families, name, labels)
     assert.equal(of('sluice_requests_total', { server: 'demo', method: 'tools/call', status: 'ok' }), 5)
     assert.equal(of('sluice_active_requests', { server: 'demo' }), 2)
     assert.equal(of('sluice_request_duration_seconds_count', { server: 'demo', method: 'tools/call' }), 5)
@@ -192,14 +192,14 @@ describe('metrics of several workers', () => {
     aggregate.update(stopped('1', 2).snapshot())
     aggregate.update(stopped('2', 3).snapshot())
     const ok = { server: 'demo', method: 'tools/call', status: 'ok' }
-    const requests = (): number => valueOf(parseExposition(aggregate.render()), 'sluice_requests_total', ok)
+    const requests = (): number => valueIn(parseExposition(aggregate.render()), 'sluice_requests_total', ok)
     assert.equal(requests(), 5)
     aggregate.retire('2')
     assert.equal(requests(), 5)
     aggregate.update(stopped('2', 1).snapshot())
     assert.equal(requests(), 6)
     const families = parseExposition(aggregate.render())
-    assert.equal(valueOf(families, 'sluice_active_requests', { server: 'demo' }), 2, 'a gauge goes with its worker')
+    assert.equal(valueIn(families, 'sluice_active_requests', { server: 'demo' }), 2, 'a gauge goes with its worker')
     aggregate.retire('nobody')
     assert.equal(requests(), 6)
   })
