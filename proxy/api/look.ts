@@ -14,7 +14,12 @@ export interface Look {
   readonly edits?: boolean
   /** Which way the message must travel for the hook to see it. Default: both. */
   readonly directions?: readonly Direction[]
-  /** The largest message the hook looks at, in bytes. Default 4 MiB. */
+  /**
+   * The methods whose messages the hook sees, as globs; for a response: the method it answers. Default: all. Other
+   * messages cost nothing: they are neither held nor parsed for this hook.
+   */
+  readonly methods?: readonly string[]
+  /** The largest message the hook looks at, in bytes. Default 4 MiB; for `envelope`: any size. */
   readonly maxBytes?: number
   /**
    * What happens to a larger one: `skip` = it passes unseen, `deny` = it is refused. Default: `deny` where the

@@ -1,5 +1,5 @@
-import type { Direction, Hooks, Interceptor, Kind, Look } from '../api/index.ts'
-import type { Matcher } from './match.ts'
+import { type Direction, GlobList, type Hooks, type Interceptor, type Kind, type Look } from '../api/index.ts'
+import { fitsMethod, type Matcher } from './match.ts'
 import type { Step } from './plan.ts'
 import type { RawChainEntry } from './schema.ts'
 
@@ -16,6 +16,8 @@ const KINDS: readonly Kind[] = ['request', 'response', 'notification']
 /** A step with the ways on which it runs. */
 export interface DirectedStep {
   readonly step: Step
+  /** The methods it is for. */
+  readonly methods: GlobList
   readonly directions: readonly Direction[]
 }
 
@@ -46,10 +48,8 @@ export function chainEntry(parts: EntryParts, hooks: Hooks<unknown>): ChainEntry
   const directed = (kind: Kind): DirectedStep | null => {
     const look = interceptor.looks[kind]
     if (look === undefined || hooks[kind] === undefined) return null
-    return Object.freeze({
-      step: makeStep(parts, hooks, look),
-      directions: look.directions ?? BOTH,
-    })
+    const methods = new GlobList(look.methods ?? ['*'])
+    return Object.freeze({ step: makeStep(parts, hooks, look), methods, directions: look.directions ?? BOTH })
   }
   const steps = Object.freeze({
     request: directed('request'),
@@ -58,6 +58,16 @@ export function chainEntry(parts: EntryParts, hooks: Hooks<unknown>): ChainEntry
   })
   const end = hooks.end === undefined ? null : makeStep(parts, hooks, { need: 'envelope' })
   return Object.freeze({ slot, name, interceptor, matcher, hooks, steps, end })
+}
+
+/**
+ * The step that runs for a message the entry's `match` fits; `null` where its hook does not look that way.
+ * @param method for a response: the method it answers, `''` where nobody knows
+ */
+export function stepFor(entry: ChainEntry, kind: Kind, direction: Direction, method: string): Step | null {
+  const directed = entry.steps[kind]
+  if (directed === null || !directed.directions.includes(direction)) return null
+  return fitsMethod(directed.methods, method) ? directed.step : null
 }
 
 /** Kinds that have a hook but no look: nobody could tell what they need. */
@@ -79,7 +89,7 @@ function makeStep({ slot, name, interceptor, raw }: EntryParts, hooks: Hooks<unk
     hooks,
     need: look.need,
     edits: look.edits ?? false,
-    // An envelope is read without holding the message, so size alone is no reason to skip or refuse it.
+    // The envelope of a message is at hand whatever its size: that alone is no reason to skip or refuse it.
     maxBytes:
       raw.max_bytes ?? look.maxBytes ?? (look.need === 'envelope' ? Number.MAX_SAFE_INTEGER : DEFAULT_MAX_BYTES),
     tooBig: raw.too_big ?? look.tooBig ?? (onFailure === 'closed' ? 'deny' : 'skip'),

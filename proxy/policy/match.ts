@@ -27,10 +27,8 @@ export class Matcher {
     this.client = listOf(patterns.client)
   }
 
-  /** @param method `''` = the method of a server's request that nobody knows: fits if one of those could */
   fitsMethod(method: string): boolean {
-    if (method === '') return SERVER_REQUEST_METHODS.some(one => this.method.fits(one))
-    return this.method.fits(method)
+    return fitsMethod(this.method, method)
   }
 
   fits(server: string, method: string, name: string, client: string): boolean {
@@ -44,6 +42,11 @@ export class Matcher {
     if (!this.name.fits(name)) return 'name'
     return this.client.fits(client) ? null : 'client'
   }
+}
+
+/** @param method `''` = the method of a server's request that nobody knows: fits if one of those could */
+export function fitsMethod(globs: GlobList, method: string): boolean {
+  return method === '' ? SERVER_REQUEST_METHODS.some(one => globs.fits(one)) : globs.fits(method)
 }
 
 function listOf(patterns: string | readonly string[] | undefined): GlobList {

@@ -13,8 +13,16 @@ const told: MethodSpec = { kind: 'notification', directions: ['toServer'] }
 const toldBack: MethodSpec = { kind: 'notification', directions: ['toClient'] }
 const toldBoth: MethodSpec = { kind: 'notification', directions: ['toServer', 'toClient'] }
 
+/**
+ * The proxy's own name for opening the GET stream of a session. What comes on it may answer any earlier request
+ * (resumption by `Last-Event-ID`), and nobody knows which.
+ */
+export const STREAM_METHOD = 'transport/stream'
+
 /** The methods of all revisions from 2024-11-05 to 2026-07-28. Others pass as well: they are only unknown here. */
 export const METHODS: ReadonlyMap<string, MethodSpec> = new Map([
+  [STREAM_METHOD, asked],
+  ['transport/close', asked],
   ['initialize', asked],
   ['server/discover', asked],
   ['ping', askedBoth],

@@ -1,8 +1,7 @@
-import type { Kind } from '../api/index.ts'
-import { buildPlan, EMPTY_PLAN } from './build-plan.ts'
-import type { ChainEntry } from './chain-entry.ts'
+import { applied, buildPlan, EMPTY_PLAN, planKey } from './build-plan.ts'
+import type { ChainEntry, DirectedStep } from './chain-entry.ts'
 import { closeEntries } from './entry-life.ts'
-import { METHODS } from './methods.ts'
+import { METHODS, STREAM_METHOD } from './methods.ts'
 import type { Plan, PlanTable } from './plan.ts'
 import { type PlanCache, PlanCaches } from './plan-cache.ts'
 
@@ -37,6 +36,8 @@ export class PolicyTable implements PlanTable {
   readonly slots: number
   readonly entries: readonly string[]
   readonly #chain: readonly ChainEntry[]
+  /** Those that look at what servers send on their own. */
+  readonly #listeners: readonly ChainEntry[]
   /** By server, then by known method; filled when first asked. Bounded: names of strangers never get in. */
   readonly #plans: ReadonlyMap<string, Map<string, MethodPlans>>
   readonly #methods: ReadonlySet<string>
@@ -52,6 +53,9 @@ export class PolicyTable implements PlanTable {
     this.slots = options.entries.length
     this.entries = Object.freeze(options.entries.map(entry => entry.name))
     this.#chain = options.entries
+    this.#listeners = options.entries.filter(
+      ({ steps }) => hearsServer(steps.request) || hearsServer(steps.notification),
+    )
     this.#plans = new Map(options.servers.map(server => [server, new Map()]))
     this.#methods = knownMethods(options.entries)
     this.#caches = new PlanCaches(options.maxCachedPlans ?? MAX_CACHED_PLANS)
@@ -71,13 +75,10 @@ export class PolicyTable implements PlanTable {
   }
 
   looksAtStreams(server: string, client: string): boolean {
-    return this.#chain.some(entry => {
-      const { matcher, steps } = entry
-      if (!matcher.server.fits(server) || !matcher.client.fits(client)) return false
-      return (['request', 'response', 'notification'] as Kind[]).some(kind =>
-        steps[kind]?.directions.includes('toClient'),
-      )
-    })
+    for (const { matcher } of this.#listeners) {
+      if (matcher.server.fits(server) && matcher.client.fits(client)) return true
+    }
+    return false
   }
 
   retain(): void {
@@ -109,10 +110,12 @@ export class PolicyTable implements PlanTable {
   #learn(server: string, method: string): MethodPlans | null {
     const byMethod = this.#plans.get(server)
     if (byMethod === undefined || !this.#methods.has(method)) return null
-    const possible = this.#chain.filter(({ matcher }) => matcher.server.fits(server) && matcher.fitsMethod(method))
+    const possible = this.#chain.filter(({ matcher }) => {
+      return matcher.server.fits(server) && (method === STREAM_METHOD || matcher.fitsMethod(method))
+    })
     const byName = possible.some(entry => !entry.matcher.name.any)
     const byClient = possible.some(entry => !entry.matcher.client.any)
-    const plan = byName || byClient ? null : this.#share(possible)
+    const plan = byName || byClient ? null : this.#compute(server, method, '', '')
     const plans = { plan, byName, byClient, cache: this.#caches.create() }
     byMethod.set(method, plans)
     return plans
@@ -128,13 +131,10 @@ export class PolicyTable implements PlanTable {
     return this.#strangers.get(key) ?? this.#strangers.set(key, this.#compute(server, method, name, client))
   }
 
-  #compute(server: string, method: string, name: string, client: string): Plan {
-    return this.#share(this.#chain.filter(({ matcher }) => matcher.fits(server, method, name, client)))
-  }
-
   /** Many names have the same plan: it is made once. */
-  #share(entries: readonly ChainEntry[]): Plan {
-    const key = entries.map(entry => entry.slot).join()
+  #compute(server: string, method: string, name: string, client: string): Plan {
+    const entries = this.#chain.flatMap(entry => applied(entry, server, method, name, client) ?? [])
+    const key = planKey(entries)
     const known = this.#shared.get(key)
     if (known !== undefined) return known
     const plan = buildPlan(entries)
@@ -142,6 +142,10 @@ export class PolicyTable implements PlanTable {
     this.#shared.set(key, plan)
     return plan
   }
+}
+
+function hearsServer(step: DirectedStep | null): boolean {
+  return step?.directions.includes('toClient') === true
 }
 
 /** The methods of the specification, those that the policy spells out, and the unknown one. */

@@ -5,6 +5,8 @@ import { acts, type ChainEntry } from './chain-entry.ts'
 import { METHODS } from './methods.ts'
 import type { ResolvedEntry } from './resolve-entries.ts'
 
+const KINDS: readonly Kind[] = ['request', 'response', 'notification']
+
 /** What an entry says that can never act, or only less than it seems. */
 export function entryWarnings(entry: ResolvedEntry, servers: readonly string[]): Diagnostic[] {
   return [...offWarning(entry), ...serverWarnings(entry, servers), ...methodWarnings(entry)]
@@ -15,11 +17,10 @@ export function hookWarnings(entry: ResolvedEntry, made: ChainEntry): Diagnostic
   if (!acts(made)) {
     return [warn(entry, [], `"${entry.interceptor.name}" has no hooks with these options: this entry does nothing`)]
   }
-  const kinds = (['request', 'response', 'notification'] as Kind[]).filter(kind => cannotMeet(made, kind))
-  return kinds.map(kind => {
-    const text = `the ${kind} hook never runs: no message that fits "match" travels the way it looks at`
-    return warn(entry, ['match'], text)
-  })
+  if (made.end !== null || KINDS.some(kind => canMeet(made, kind))) return []
+  return [
+    warn(entry, ['match', 'method'], `"${entry.interceptor.name}" looks at no message of these methods: it never runs`),
+  ]
 }
 
 /** An `access` that does not see everything leaves a hole that nobody asked for. */
@@ -59,17 +60,16 @@ function methodWarnings(entry: ResolvedEntry): Diagnostic[] {
   })
 }
 
-/** Whether a hook can be told never to run: only where the methods are spelt out, and all of them are known. */
-function cannotMeet(entry: ChainEntry, kind: Kind): boolean {
-  const step = entry.steps[kind]
-  if (step === null || !spelledOut(entry.matcher.method)) return false
-  const methods = entry.matcher.method.patterns.flatMap(method => METHODS.get(method) ?? [])
-  const wanted = kind === 'notification' ? 'notification' : 'request'
-  return !methods.some(method => {
-    if (method.kind !== wanted) return false
-    return method.directions.some(direction =>
-      step.directions.includes(kind === 'response' ? back(direction) : direction),
-    )
+/** Whether a hook could ever run. Methods of extensions are not known here, so where globs may fit those, it could. */
+function canMeet(entry: ChainEntry, kind: Kind): boolean {
+  const directed = entry.steps[kind]
+  if (directed === null) return false
+  if (!spelledOut(entry.matcher.method) && !spelledOut(directed.methods)) return true
+  return [...METHODS].some(([method, spec]) => {
+    if (!entry.matcher.method.fits(method) || !directed.methods.fits(method)) return false
+    if (spec.kind !== (kind === 'notification' ? 'notification' : 'request')) return false
+    const ways = kind === 'response' ? spec.directions.map(back) : spec.directions
+    return ways.some(direction => directed.directions.includes(direction))
   })
 }
 
