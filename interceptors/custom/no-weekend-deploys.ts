@@ -25,7 +25,7 @@ export default defineInterceptor({
   name: 'no-weekend-deploys',
   summary: 'Refuses tools that deploy something on weekends.',
   options,
-  looks: { request: { need: 'envelope', directions: ['toServer'] } },
+  looks: { request: { need: 'envelope', methods: ['tools/call'], directions: ['toServer'] } },
   onFailure: 'closed',
   create({ tools, days, time_zone: timeZone }, { clock }) {
     const deploys = new GlobList(tools)
@@ -33,7 +33,7 @@ export default defineInterceptor({
     const closed = new Set<string>(days)
     return {
       request(message, exchange) {
-        if (message.method !== 'tools/call' || !deploys.fits(message.name)) return undefined
+        if (!deploys.fits(message.name)) return undefined
         const today = weekday.format(clock.now())
         exchange.note('deploy_day', today)
         if (!closed.has(today.toLowerCase())) return undefined

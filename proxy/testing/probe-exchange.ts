@@ -127,7 +127,7 @@ export class ProbeExchange {
   }
 
   private decide(message: WireMessage): Promise<Decision | null> {
-    const step = this.kit.steps.find(message.kind, message.direction)
+    const step = this.kit.steps.find(message.kind, message.direction, message.method)
     if (step === null) return Promise.resolve(null)
     const watched: Step = { ...step, hooks: watchHooks(step, this.watch) }
     const { need, edits, maxBytes } = step

@@ -1,5 +1,5 @@
 import type { Direction, Hooks, Interceptor, Kind } from '../api/index.ts'
-import { type ChainEntry, chainEntry, hooksWithoutLook } from '../policy/chain-entry.ts'
+import { type ChainEntry, chainEntry, hooksWithoutLook, stepFor } from '../policy/chain-entry.ts'
 import { Matcher } from '../policy/match.ts'
 import type { Step } from '../policy/plan.ts'
 import type { RawChainEntry } from '../policy/schema.ts'
@@ -37,9 +37,8 @@ export class ProbeSteps {
   }
 
   /** The step for a message, `null` where the interceptor does not look. */
-  find(kind: Kind, direction: Direction): Step | null {
-    const directed = this.entry.steps[kind]
-    return directed?.directions.includes(direction) ? directed.step : null
+  find(kind: Kind, direction: Direction, method: string): Step | null {
+    return stepFor(this.entry, kind, direction, method)
   }
 }
 

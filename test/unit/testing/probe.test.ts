@@ -61,7 +61,12 @@ describe('probe: what a hook is shown', () => {
     assert.deepEqual(seen, [{ method: 'tools/call', name: 'echo', id: 'q' }])
   })
 
-  it('runs nothing where there is no hook or the direction is another', async () => {
+  it('runs nothing where there is no hook, or the method or the direction is another', async () => {
+    const calls = await probe(
+      make({ request: { need: 'envelope', methods: ['tools/*'] } }, { request: () => undefined }),
+    )
+    assert.equal((await calls.request(CALL)).ran, true)
+    assert.equal((await calls.request({ method: 'ping' })).ran, false)
     const definition = make({ request: { need: 'envelope', directions: ['toClient'] } }, { request: () => undefined })
     const p = await probe(definition)
     assert.equal((await p.request(CALL)).ran, false)
