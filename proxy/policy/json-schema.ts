@@ -4,15 +4,19 @@ import { policySchema } from './schema.ts'
 
 type Json = Record<string, unknown>
 
-/** JSON Schema of policy files for editors, with the options of every interceptor in the registry. */
+/**
+ * JSON Schema of policy files for editors, with the options of every interceptor in the registry. Other names are
+ * accepted too: the reader may have interceptors that the writer had not.
+ */
 export function policyJsonSchema(registry: Registry): Json {
   const schema = z.toJSONSchema(policySchema, { io: 'input', unrepresentable: 'any' }) as Json
   const chain = (schema.properties as { interceptors: Json }).interceptors
   const item = chainItem(chain) as { anyOf: [Json, Json] }
   const [name, entry] = item.anyOf
   const entries = registry.list()
-  name.anyOf = entries.map(({ interceptor }) => ({ const: interceptor.name, description: interceptor.summary }))
-  ;(entry.properties as Json).use = { type: 'string', enum: entries.map(({ interceptor }) => interceptor.name) }
+  const names = entries.map(({ interceptor }) => ({ const: interceptor.name, description: interceptor.summary }))
+  name.anyOf = [...names, { type: 'string' }]
+  ;(entry.properties as Json).use = { anyOf: [...names, { type: 'string', minLength: 1 }] }
   entry.allOf = entries.map(optionsRule)
   return { ...schema, title: 'Sluice policy' }
 }

@@ -68,6 +68,11 @@ export class Registry {
     return [...this.#entries.values()].sort((a, b) => (a.interceptor.name < b.interceptor.name ? -1 : 1))
   }
 
+  /** Those that come with the proxy. */
+  builtIns(): Registry {
+    return new Registry(new Map([...this.#entries].filter(([, entry]) => entry.origin === 'built-in')))
+  }
+
   /** The name that a misspelt one most likely means. */
   nearest(name: string): string | null {
     return suggest(name, this.#entries.keys())
