@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** What one check of the official runner said. */
@@ -24,10 +24,15 @@ export function readChecks(dir: string): Checks {
   for (const folder of readdirSync(dir).sort()) {
     const scenario = /^server-(.*)-\d{4}-\d{2}-\d{2}T[\d-]+Z$/.exec(folder)?.[1]
     if (scenario === undefined) continue
-    const written = JSON.parse(readFileSync(join(dir, folder, 'checks.json'), 'utf8')) as RunnerCheck[]
-    for (const check of written) add(checks, scenario, check)
+    for (const check of writtenChecks(join(dir, folder, 'checks.json'))) add(checks, scenario, check)
   }
   return checks
+}
+
+/** A scenario that broke leaves its folder without results: that is a failure, not a scenario without checks. */
+function writtenChecks(file: string): RunnerCheck[] {
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as RunnerCheck[]
+  return [{ id: 'scenario', name: 'Scenario', status: 'FAILURE', errorMessage: 'the scenario broke without a result' }]
 }
 
 interface RunnerCheck {

@@ -10,6 +10,7 @@ import { MemoryEventStore } from './fixture/event-store.ts'
 import { addHooks } from './fixture/hooks.ts'
 import { addRounds, requestState } from './fixture/rounds.ts'
 import { addPrompts, addResources } from './fixture/surface.ts'
+import { addTaskMethods, addTaskTools, gateTaskTools, TASKS_EXTENSION } from './fixture/tasks.ts'
 import { addTools } from './fixture/tools.ts'
 
 /**
@@ -28,11 +29,16 @@ function makeServer(era: 'legacy' | 'modern'): McpServer {
   const server = new McpServer(
     { name: 'sluice-conformance-fixture', version: '1.0.0' },
     {
-      capabilities: { logging: {}, resources: { subscribe: true } },
+      capabilities: {
+        logging: {},
+        resources: { subscribe: true },
+        ...(era === 'modern' && { extensions: { [TASKS_EXTENSION]: {} } }),
+      },
       requestState: { verify: requestState.verify },
       cacheHints: { 'tools/list': { ttlMs: 60_000, cacheScope: 'public' } },
     },
   )
+  gateTaskTools(server)
   addTools(server)
   addAskingTools(server)
   addRounds(server)
@@ -42,7 +48,9 @@ function makeServer(era: 'legacy' | 'modern'): McpServer {
     toolsChanged: () => endpoint.notify.toolsChanged(),
     promptsChanged: () => endpoint.notify.promptsChanged(),
   })
-  if (era === 'legacy') addSubscriptions(server)
+  addTaskTools(server)
+  if (era === 'modern') addTaskMethods(server)
+  else addSubscriptions(server)
   return server
 }
 
