@@ -1,0 +1,76 @@
+import type { LoadGenerator } from './load.ts'
+import { cpuMicros, type Running } from './process.ts'
+import type { System } from './systems.ts'
+import { verify } from './verify.ts'
+
+/** One system under load for a few seconds. */
+export interface Sample {
+  readonly system: string
+  readonly requests: number
+  readonly errors: number
+  /** CPU time of all its processes, divided by the requests answered; microseconds. */
+  readonly cpuMicrosPerRequest: number
+  readonly requestsPerSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** Shares of one core, 0 to 1. */
+  readonly cpuShare: number
+  readonly loadCpuShare: number
+  readonly upstreamCpuShare: number
+}
+
+export interface Plan {
+  readonly systems: readonly System[]
+  readonly upstream: Running
+  readonly load: LoadGenerator
+  readonly connections: number
+  readonly rounds: number
+  readonly seconds: number
+  readonly warmUpSeconds: number
+  /** Called after each sample. */
+  onSample(sample: Sample, round: number): void
+}
+
+/**
+ * Checks, warms up, then measures the systems one after the other, `rounds` times. Every second round runs backwards, so
+ * that a machine that gets slower or faster meets all alike. Throws when an answer was wrong or missing.
+ */
+export async function measure(plan: Plan): Promise<Sample[]> {
+  for (const system of plan.systems) await verify(system.url, system.name)
+  for (const system of plan.systems) await plan.load.run(system.url, plan.connections, plan.warmUpSeconds)
+  const samples: Sample[] = []
+  for (let round = 0; round < plan.rounds; round++) {
+    const order = round % 2 === 0 ? plan.systems : [...plan.systems].reverse()
+    for (const system of order) {
+      const sample = await sampleOf(system, plan)
+      samples.push(sample)
+      plan.onSample(sample, round)
+    }
+  }
+  for (const system of plan.systems) await verify(system.url, system.name)
+  return samples
+}
+
+async function sampleOf(system: System, plan: Plan): Promise<Sample> {
+  const pids = system.pids()
+  const before = [cpuMicros(pids), cpuMicros([plan.upstream.pid])] as const
+  const result = await plan.load.run(system.url, plan.connections, plan.seconds)
+  const cpu = cpuMicros(pids) - before[0]
+  const upstreamCpu = cpuMicros([plan.upstream.pid]) - before[1]
+  if (result.errors > 0 || result.requests === 0) {
+    const text = `${system.name}: ${result.requests} answers, ${result.errors} errors; it said:`
+    throw new Error(`${text}\n${system.running.output() || '(nothing)'}`)
+  }
+  return {
+    system: system.name,
+    requests: result.requests,
+    errors: result.errors,
+    cpuMicrosPerRequest: cpu / result.requests,
+    requestsPerSecond: result.requests / result.seconds,
+    p50Ms: result.p50Ms,
+    p99Ms: result.p99Ms,
+    cpuShare: cpu / 1e6 / result.seconds,
+    loadCpuShare: result.cpuShare,
+    upstreamCpuShare: upstreamCpu / 1e6 / result.seconds,
+  }
+}

@@ -1,0 +1,68 @@
+import type { Sample } from './measure.ts'
+import type { System } from './systems.ts'
+
+/** A program that took more of a core than this may have set the pace itself. */
+const BOTTLENECK_SHARE = 0.9
+
+/** The two figures of the issue, as ratios of the medians over all rounds. */
+export interface Ratio {
+  readonly of: string
+  readonly to: string
+  readonly median: number
+  readonly target: number
+  /** The same ratio in each round. */
+  readonly perRound: readonly number[]
+}
+
+export function ratio(samples: readonly Sample[], of: string, to: string, target: number): Ratio {
+  const above = cpuOf(samples, of)
+  const below = cpuOf(samples, to)
+  const perRound = above.map((value, round) => value / (below[round] ?? Number.NaN))
+  return { of, to, median: median(above) / median(below), target, perRound }
+}
+
+/** The table: one line a system with its rounds, the median and the spread. */
+export function table(systems: readonly System[], samples: readonly Sample[]): string {
+  const lines = systems.map(({ name }) => {
+    const cpu = cpuOf(samples, name)
+    const own = samples.filter(sample => sample.system === name)
+    const spread = ((Math.max(...cpu) - Math.min(...cpu)) / median(cpu)) * 100
+    const perSecond = median(own.map(sample => sample.requestsPerSecond))
+    const p99 = median(own.map(sample => sample.p99Ms))
+    const cells = [median(cpu).toFixed(1), `${spread.toFixed(0)} %`, perSecond.toFixed(0), p99.toFixed(2)]
+    const rounds = cpu.map(value => value.toFixed(1)).join(' ')
+    return `${name.padEnd(14)}${cells.map(cell => cell.padStart(10)).join('')}    ${rounds}`
+  })
+  const head = ['CPU us/req', 'spread', 'req/s', 'p99 ms'].map(cell => cell.padStart(10)).join('')
+  return [`${'median of rounds'.padEnd(14)}${head.slice(2)}    us/req of each round`, ...lines].join('\n')
+}
+
+/** What makes the figures doubtful, in words. */
+export function doubts(samples: readonly Sample[]): string[] {
+  const found = new Set<string>()
+  for (const sample of samples) {
+    const slow = (share: number, what: string) => {
+      if (share <= BOTTLENECK_SHARE) return
+      found.add(`${sample.system}: ${what} used ${(share * 100).toFixed(0)} % of a core and may be the bottleneck`)
+    }
+    slow(sample.loadCpuShare, 'the load generator')
+    slow(sample.upstreamCpuShare, 'the upstream')
+  }
+  return [...found]
+}
+
+export function ratioLine(one: Ratio): string {
+  const rounds = one.perRound.map(value => value.toFixed(2)).join(' ')
+  return `${one.of} = ${one.median.toFixed(2)} x ${one.to} (target ${one.target.toFixed(2)}; rounds: ${rounds})`
+}
+
+function cpuOf(samples: readonly Sample[], system: string): number[] {
+  return samples.filter(sample => sample.system === system).map(sample => sample.cpuMicrosPerRequest)
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
+}
