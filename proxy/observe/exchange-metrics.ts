@@ -13,7 +13,8 @@ const UNPROVEN_SHARE = 0.5
 interface ToolSeries {
   readonly label: string
   readonly calls: Value
-  readonly seconds: Histogram
+  /** `null` until the server was asked: refused calls have no time. */
+  seconds: Histogram | null
   readonly errors: Map<string, Value>
 }
 
@@ -128,7 +129,10 @@ export class ExchangeMetrics {
     const tool = this.#tool(server, end.name, outcome.status === 'ok')
     tool.calls.value++
     this.#client(end.client).value++
-    if (outcome.upstreamMs > 0) tool.seconds.observe(outcome.upstreamMs / 1000)
+    if (outcome.upstreamMs > 0) {
+      tool.seconds ??= this.#families.toolSeconds.get(server.name, tool.label)
+      tool.seconds.observe(outcome.upstreamMs / 1000)
+    }
     const code = errorCode(outcome)
     if (code === null) return
     let errors = tool.errors.get(code)
@@ -156,8 +160,7 @@ export class ExchangeMetrics {
   }
 
   #makeTool(server: string, label: string): ToolSeries {
-    const { toolCalls, toolSeconds } = this.#families
-    return { label, calls: toolCalls.get(server, label), seconds: toolSeconds.get(server, label), errors: new Map() }
+    return { label, calls: this.#families.toolCalls.get(server, label), seconds: null, errors: new Map() }
   }
 
   #client(client: string): Value {
