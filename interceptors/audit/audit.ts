@@ -43,7 +43,9 @@ export default defineInterceptor<Options, State>({
   name: 'audit',
   summary: 'Writes one JSON line for each exchange: who called what, how it ended, how long it took.',
   options,
-  looks: { request: { need: 'json', directions: ['toServer'], tooBig: 'skip' } },
+  looks: {
+    request: { need: 'json', directions: ['toServer'], methods: ['tools/call', 'prompts/get'], tooBig: 'skip' },
+  },
   onFailure: 'open',
   create: (checked, environment) => createHooks(checked, openFile(checked, environment)),
 })
