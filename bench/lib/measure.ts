@@ -1,5 +1,5 @@
 import type { LoadGenerator } from './load.ts'
-import { cpuMicros, type Running } from './process.ts'
+import { cpuMicros, machineCpuMicros, type Running } from './process.ts'
 import type { System } from './systems.ts'
 import { verify } from './verify.ts'
 
@@ -17,6 +17,8 @@ export interface Sample {
   readonly cpuShare: number
   readonly loadCpuShare: number
   readonly upstreamCpuShare: number
+  /** What programs that are no part of the benchmark used, in cores. */
+  readonly otherCpuShare: number
 }
 
 export interface Plan {
@@ -53,10 +55,13 @@ export async function measure(plan: Plan): Promise<Sample[]> {
 
 async function sampleOf(system: System, plan: Plan): Promise<Sample> {
   const pids = system.pids()
-  const before = [cpuMicros(pids), cpuMicros([plan.upstream.pid])] as const
+  const before = [cpuMicros(pids), cpuMicros([plan.upstream.pid]), machineCpuMicros()] as const
+  const startedAt = performance.now()
   const result = await plan.load.run(system.url, plan.connections, plan.seconds)
   const cpu = cpuMicros(pids) - before[0]
   const upstreamCpu = cpuMicros([plan.upstream.pid]) - before[1]
+  const wallMicros = (performance.now() - startedAt) * 1e3
+  const otherCpu = machineCpuMicros() - before[2] - cpu - upstreamCpu - result.cpuShare * wallMicros
   if (result.errors > 0 || result.requests === 0) {
     const text = `${system.name}: ${result.requests} answers, ${result.errors} errors; it said:`
     throw new Error(`${text}\n${system.running.output() || '(nothing)'}`)
@@ -72,5 +77,6 @@ async function sampleOf(system: System, plan: Plan): Promise<Sample> {
     cpuShare: cpu / 1e6 / result.seconds,
     loadCpuShare: result.cpuShare,
     upstreamCpuShare: upstreamCpu / 1e6 / result.seconds,
+    otherCpuShare: Math.max(0, otherCpu / wallMicros),
   }
 }

@@ -103,6 +103,13 @@ export function cpuMicros(pids: readonly number[]): number {
   return (ticks * 1e6) / TICKS_PER_SECOND
 }
 
+/** What all programs of the machine have used together, in microseconds. */
+export function machineCpuMicros(): number {
+  const [, user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0] =
+    read('/proc/stat').split('\n', 1)[0]?.split(/\s+/).map(Number) ?? []
+  return ((user + nice + system + irq + softIrq) * 1e6) / TICKS_PER_SECOND
+}
+
 /** The fields of /proc/PID/stat from the third on: the second, the name, may hold blanks and brackets. */
 function afterName(stat: string): string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')

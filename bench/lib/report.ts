@@ -4,6 +4,9 @@ import type { System } from './systems.ts'
 /** A program that took more of a core than this may have set the pace itself. */
 const BOTTLENECK_SHARE = 0.9
 
+/** Other programs that took more of a core than this disturb the figures: caches, clocks and kernel time are shared. */
+const DISTURBED_SHARE = 0.2
+
 /** The two figures of the issue, as ratios of the medians over all rounds. */
 export interface Ratio {
   readonly of: string
@@ -34,7 +37,7 @@ export function table(systems: readonly System[], samples: readonly Sample[]): s
     return `${name.padEnd(14)}${cells.map(cell => cell.padStart(10)).join('')}    ${rounds}`
   })
   const head = ['CPU us/req', 'spread', 'req/s', 'p99 ms'].map(cell => cell.padStart(10)).join('')
-  return [`${'median of rounds'.padEnd(14)}${head.slice(2)}    us/req of each round`, ...lines].join('\n')
+  return [`${'median'.padEnd(14)}${head}    us/req of each round`, ...lines].join('\n')
 }
 
 /** What makes the figures doubtful, in words. */
@@ -47,6 +50,11 @@ export function doubts(samples: readonly Sample[]): string[] {
     }
     slow(sample.loadCpuShare, 'the load generator')
     slow(sample.upstreamCpuShare, 'the upstream')
+  }
+  const other = samples.map(sample => sample.otherCpuShare)
+  if (Math.max(...other) > DISTURBED_SHARE) {
+    const text = `${median(other).toFixed(1)} cores on the median, ${Math.max(...other).toFixed(1)} at most`
+    found.add(`other programs were at work (${text}): repeat on a quiet machine`)
   }
   return [...found]
 }

@@ -58,7 +58,7 @@ async function sluice(
   for (const file of policies) copyFileSync(join(BENCH, 'policies', file), join(home, file))
   const file = join(home, 'sluice.yaml')
   writeFileSync(file, config(home, upstreamPort, policies))
-  const args = ['run', '-c', file, '--listen', `127.0.0.1:${port}`, '--admin', 'off', '--log-level', 'error']
+  const args = ['run', '-c', file, '--listen', `127.0.0.1:${port}`, '--log-level', 'error']
   const running = start(process.execPath, [...profiling(name), CLI, ...args])
   await listening(running, port, `sluice (${name})`)
   return { name, what, url: urlOf(port), running, pids: () => family(running.pid) }
@@ -73,6 +73,7 @@ function profiling(name: string): string[] {
 function config(home: string, upstreamPort: number, policies: readonly string[]): string {
   return `version: 1
 access_log: off
+admin: off
 workers: 1
 state_dir: ${JSON.stringify(home)}
 servers:
