@@ -6,6 +6,7 @@ export function suggest(word: string, candidates: Iterable<string>): string | nu
   let best: string | null = null
   let bestDistance = word.length < 3 ? 1 : Math.max(1, Math.floor(word.length / 3)) + 1
   for (const candidate of candidates) {
+    if (word.length >= 3 && candidate.startsWith(word)) return candidate
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase(), bestDistance)
     if (distance < bestDistance) {
       best = candidate

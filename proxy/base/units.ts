@@ -63,13 +63,18 @@ export function formatDuration(ms: number): string {
   return text
 }
 
-/** `4MiB`, `1000B`, as `parseByteSize` reads it. */
+const WHOLE_SIZES = [
+  ['GiB', 1024 ** 3],
+  ['GB', 1000 ** 3],
+  ['MiB', 1024 ** 2],
+  ['MB', 1000 ** 2],
+  ['KiB', 1024],
+  ['KB', 1000],
+] as const
+
+/** `4MiB`, `10MB`, `100B`, as `parseByteSize` reads it. */
 export function formatByteSize(bytes: number): string {
-  for (const [unit, size] of [
-    ['GiB', 1024 ** 3],
-    ['MiB', 1024 ** 2],
-    ['KiB', 1024],
-  ] as const) {
+  for (const [unit, size] of WHOLE_SIZES) {
     if (bytes >= size && bytes % size === 0) return `${bytes / size}${unit}`
   }
   return `${bytes}B`

@@ -32,13 +32,19 @@ function parse<O>(source: YamlSource, schema: z.ZodType<O>): z.ZodSafeParseResul
   if (first.success) return first
   const texts = new Map<Path, string>()
   for (const issue of first.error.issues) {
-    const text = source.retypedText(issue.path as Path)
+    const text = wantsText(issue) ? source.retypedText(issue.path as Path) : null
     if (text !== null) texts.set(issue.path as Path, text)
   }
   if (texts.size === 0) return first
   const value = structuredClone(source.value)
   for (const [path, text] of texts) assign(value, path, text)
   return schema.safeParse(value, { error: () => NO_TEXT })
+}
+
+function wantsText(issue: Issue): boolean {
+  if (issue.code === 'invalid_union')
+    return issue.errors.some(one => one.some(inner => inner.path.length === 0 && wantsText(inner)))
+  return issue.code === 'invalid_type' && issue.expected === 'string'
 }
 
 function assign(root: unknown, path: Path, text: string): void {
@@ -166,5 +172,6 @@ const COUNTED: Readonly<Record<string, string>> = {
 
 function bound(word: string, limit: number | bigint, origin: string, inclusive: boolean | undefined): string {
   const strict = inclusive === false ? (word === 'at least' ? 'more than' : 'less than') : word
-  return `${strict} ${limit}${COUNTED[origin] ?? ''}`
+  const noun = COUNTED[origin] ?? ''
+  return `${strict} ${limit}${Number(limit) === 1 ? noun.replace(/ies$/, 'y').replace(/s$/, '') : noun}`
 }

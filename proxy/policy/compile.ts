@@ -61,11 +61,10 @@ export async function compilePolicies(input: PolicyInput): Promise<CompiledPolic
   // Only a policy that was read whole can be told to lack something.
   if (diagnostics.length === 0 && entryProblems.length === 0) found.push(...checkAccess(active, access.source))
   for (const entry of entries) found.push(...entryWarnings(entry, input.servers))
-  const judge = (): void => refuse(found, files, input.strict)
-  judge()
+  refuse(found, files, false)
   const chain = await createChain(active, input, access.accessControl, found)
   try {
-    judge()
+    refuse(found, files, input.strict)
   } catch (error) {
     await closeEntries(chain)
     throw error

@@ -1,5 +1,6 @@
 import type { Direction, Kind } from '../api/index.ts'
 import { formatByteSize, formatDuration } from '../base/units.ts'
+import { applied } from './build-plan.ts'
 import type { ChainEntry } from './chain-entry.ts'
 import type { CompiledPolicy } from './compile.ts'
 import { METHODS } from './methods.ts'
@@ -37,7 +38,7 @@ export function explain(policy: CompiledPolicy, question: Question): string {
 }
 
 function headline({ server, method, name, client }: Question): string {
-  return `${server} ${method}${name === '' ? '' : ` ${name}`} as ${client}`
+  return `${server} ${method === '' ? '(unknown method)' : method}${name === '' ? '' : ` ${name}`} as ${client}`
 }
 
 /** The ways on which messages of a method travel; all, where nobody knows. */
@@ -93,7 +94,8 @@ function table(rows: readonly string[][]): string[] {
 function leftOut(policy: CompiledPolicy, { server, method, name, client }: Question): string[] {
   const lines = policy.chain.flatMap(entry => {
     const key = entry.matcher.misfit(server, method, name, client)
-    return key === null ? [] : [`  ${entry.name}: match.${key} is ${patterns(entry, key)}`]
+    const runs = applied(entry, server, method, name, client) !== null
+    return key === null || runs ? [] : [`  ${entry.name}: match.${key} is ${patterns(entry, key)}`]
   })
   lines.push(...policy.off.map(entry => `  ${entry}: mode is off`))
   return lines.length === 0 ? [] : ['left out:', ...lines]

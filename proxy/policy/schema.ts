@@ -41,8 +41,10 @@ const chainEntry = z.strictObject({
 
 /** An interceptor's bare name is short for `{ use: name }`. */
 const chainItem = z.union([z.string().min(1), chainEntry], {
-  error: issue =>
-    typeof issue.input === 'object' ? undefined : 'expected the name of an interceptor, or a mapping with "use"',
+  error: ({ input }) => {
+    const mapping = typeof input === 'object' && input !== null && !Array.isArray(input)
+    return mapping ? undefined : 'expected the name of an interceptor, or a mapping with "use"'
+  },
 })
 
 const rules = z.strictObject({
