@@ -52,6 +52,10 @@ export class EventStream implements SseSink, PhaseOwner {
   }
 
   finish(): void {
+    this.splitter.finish(this)
+    // The second half of a last CR LF still belongs to the last event; anything more is an event that never ended.
+    const rest = this.splitter.leftover()
+    if (rest.length === 1 && rest[0] === 0x0a) this.onEvent(rest, null, '', null)
     this.close('ended')
   }
 

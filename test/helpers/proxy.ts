@@ -2,11 +2,23 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineInterceptor, type Hooks, type Interceptor, type Kind, type Look, z } from '#api'
-import type { ServerConfig } from '../../proxy/config/config.ts'
-import { type Config, DEFAULTS, defaultConfig, type Limits, type Timeouts } from '../../proxy/config/config.ts'
+import {
+  type Config,
+  DEFAULTS,
+  defaultConfig,
+  type Limits,
+  type ServerConfig,
+  type Timeouts,
+} from '../../proxy/config/config.ts'
 import { type Sluice, startSluice } from '../../proxy/main.ts'
 import { channels, type ExchangeEnd, type Notice, type Refusal } from '../../proxy/observe/channels.ts'
 import { type Scope, until } from './scope.ts'
+import {
+  type Script,
+  type ScriptedUpstream,
+  type ScriptedUpstreamOptions,
+  startScriptedUpstream,
+} from './scripted-upstream.ts'
 
 export interface ProxyOptions {
   /** Name -> URL, or URLs of replicas; a bare URL is a server named `s`. */
@@ -103,12 +115,11 @@ function chainOf(interceptors: readonly Interceptor[]): string {
   return `version: 1\ninterceptors: ${JSON.stringify(interceptors.map(({ name }) => ({ use: name })))}\n`
 }
 
-const GIVEN = Symbol.for('sluice.test.interceptors')
-type Given = { [GIVEN]?: Map<string, readonly Interceptor[]> }
+const given = new Map<string, readonly Interceptor[]>()
+Object.assign(globalThis, { [Symbol.for('sluice.test.interceptors')]: given })
 
 /** A folder with one module that exports interceptors which live in this process, so that the real registry finds them. */
 function moduleDir(dir: string, interceptors: readonly Interceptor[]): string {
-  const given = ((globalThis as Given)[GIVEN] ??= new Map())
   given.set(dir, interceptors)
   const modules = mkdtempSync(join(dir, 'interceptors-'))
   const map = `globalThis[Symbol.for('sluice.test.interceptors')]`
@@ -175,3 +186,22 @@ export const VIEWS: readonly { readonly view: string; readonly interceptors: rea
   { view: 'nobody looks', interceptors: [] },
   { view: 'two interceptors read JSON', interceptors: [reader('read-one'), reader('read-two')] },
 ]
+
+/** A scripted upstream with a proxy in front of it. */
+export interface Pair {
+  readonly upstream: ScriptedUpstream
+  readonly proxy: TestProxy
+  /** The proxy's endpoint. */
+  readonly url: string
+}
+
+/** Starts both; see `startScriptedUpstream` and `startProxy`. */
+export async function startPair(
+  scope: Scope,
+  script: ScriptedUpstreamOptions | Script = {},
+  options: Omit<ProxyOptions, 'servers'> = {},
+): Promise<Pair> {
+  const upstream = await startScriptedUpstream(scope, script)
+  const proxy = await startProxy(scope, { ...options, servers: upstream.url })
+  return { upstream, proxy, url: proxy.endpoint() }
+}
