@@ -78,6 +78,20 @@ describe('shell examples that talk to the demo', () => {
   }
 })
 
+describe('the README, read in order', () => {
+  const workspace = new Workspace(ROOT)
+  after(() => workspace.remove())
+  const own = fences.filter(fence => fence.document === 'README.md')
+
+  it('makes a configuration and a policy that are right, and explains them', () => {
+    workspace.write('sluice.yaml', own.find(fence => fence.marker === 'config')?.text ?? '')
+    workspace.write('policy.yaml', own.find(fence => fence.marker === 'policy')?.text ?? '')
+    const lines = own.flatMap(fence => fence.text.split('\n')).filter(line => / sluice -- (check|explain) /.test(line))
+    assert.equal(lines.length, 2)
+    for (const line of lines) assert.equal(workspace.runSluice(line.split(' -- ')[1] ?? ''), '', line)
+  })
+})
+
 describe('links', () => {
   it('lead to files that are there', () => {
     const broken = all.flatMap(document =>

@@ -38,14 +38,19 @@ export class Workspace {
     return this.run(process.execPath, ['--test', file])
   }
 
+  /** Output of `sluice` with these arguments in the workspace's folder where it failed, else `''`. */
+  runSluice(args: string): string {
+    return this.run(process.execPath, [join(this.root, 'proxy/cli/sluice.ts'), ...args.trim().split(/\s+/)], this.dir)
+  }
+
   remove(): void {
     rmSync(this.dir, { recursive: true, force: true })
   }
 
-  private run(command: string, args: readonly string[]): string {
+  private run(command: string, args: readonly string[], cwd = this.root): string {
     const { NODE_TEST_CONTEXT: _, ...env } = process.env
     const path = `${join(this.root, 'node_modules/.bin')}:${env.PATH}`
-    const done = spawnSync(command, args, { cwd: this.root, env: { ...env, PATH: path }, encoding: 'utf8' })
+    const done = spawnSync(command, args, { cwd, env: { ...env, PATH: path }, encoding: 'utf8' })
     if (done.error !== undefined) throw done.error
     return done.status === 0 ? '' : `${command} ended with ${done.status}:\n${done.stdout}${done.stderr}`
   }
