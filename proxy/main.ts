@@ -4,10 +4,11 @@ import { PendingRequests } from './chain/pending.ts'
 import type { RelayServices } from './chain/ports.ts'
 import { ToolTable } from './chain/tool-table.ts'
 import type { Config, ServerConfig } from './config/config.ts'
-import { Downstream, type ServerRoute } from './downstream/http.ts'
+import { Downstream } from './downstream/http.ts'
 import { Identity, type IdentityOptions } from './downstream/identity.ts'
 import { createListener, type Listener } from './downstream/listener.ts'
 import { isLoopbackHost, OriginGuard } from './downstream/origin-guard.ts'
+import type { ServerRoute } from './downstream/services.ts'
 import { loadSessionKey, SessionSealer } from './downstream/session.ts'
 import { startAccessLog } from './observe/access-log.ts'
 import { type Admin, createAdmin, type Readiness } from './observe/admin.ts'
@@ -77,6 +78,8 @@ export async function startSluice(options: SluiceOptions): Promise<Sluice> {
   }
 }
 
+/** How long interceptors may take to close. */
+const CLOSE_LIMIT_MS = 5000
 const DRAINING: Readiness = { ready: false, reasons: ['shutting down'] }
 
 class RunningSluice implements Sluice {
@@ -116,12 +119,13 @@ class RunningSluice implements Sluice {
 
   async start(): Promise<void> {
     const { config } = this.#options
-    for (const pool of this.#pools) this.#stack.defer(() => pool.destroy())
     this.#startObservers()
     const key = this.#options.sessionKey ?? loadSessionKey(config)
     const watch = [config.file, ...config.interceptorDirs].filter(path => path !== '')
     this.#reloader = await PolicyReloader.open({ input: () => this.#policyInput(), watch })
-    this.#stack.defer(() => this.#reloader.close())
+    this.#stack.defer(() => within(this.#reloader.close(), CLOSE_LIMIT_MS))
+    // After the listener and before the policy, which waits for the last exchange to end.
+    for (const pool of this.#pools) this.#stack.defer(() => pool.destroy())
     this.#admin = await this.#openAdmin()
     const downstream = this.#createDownstream(new SessionSealer(key))
     this.#listener = await createListener({
@@ -254,6 +258,14 @@ class RunningSluice implements Sluice {
     this.#stack.defer(() => opened.close())
     return opened
   }
+}
+
+/** Waits for `promise`, but no longer than this. */
+async function within(promise: Promise<void>, limitMs: number): Promise<void> {
+  const limit = Promise.withResolvers<void>()
+  const timer = setTimeout(limit.resolve, limitMs)
+  await Promise.race([promise, limit.promise])
+  clearTimeout(timer)
 }
 
 function silentLog(): Log {

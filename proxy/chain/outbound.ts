@@ -3,10 +3,6 @@ import type { UpstreamRequest } from '../upstream/upstream.ts'
 import type { Inbound, RelayServices } from './ports.ts'
 import { renameHeaders } from './rename.ts'
 
-/** Stand for the GET stream and the DELETE of the legacy era, so that every rule of the chain holds for them too. */
-export const STREAM_METHOD = 'transport/stream'
-export const CLOSE_METHOD = 'transport/close'
-
 /** Methods that only read: sending them twice does no harm. */
 const READS = new Set([
   'ping',

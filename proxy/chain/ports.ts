@@ -4,6 +4,10 @@ import type { Upstream } from '../upstream/upstream.ts'
 import type { PendingRequests } from './pending.ts'
 import type { ToolTable } from './tool-table.ts'
 
+/** Stand for the GET stream and the DELETE of the legacy era, so that every rule of the chain holds for them too. */
+export const STREAM_METHOD = 'transport/stream'
+export const CLOSE_METHOD = 'transport/close'
+
 /** Which protocol generation a request speaks: sessions, or per-request metadata (2026-07-28 and later). */
 export type Era = 'legacy' | 'modern'
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { BodySink } from './lean-request.ts'
 
 /** Told when a request's body is complete, too large, or will never be. */
 export interface BodyOwner {
@@ -17,17 +17,11 @@ export class BufferBudget {
   }
 }
 
-const BODY = Symbol('sluice body')
-
-interface OwnedRequest extends IncomingMessage {
-  [BODY]?: BodyReader
-}
-
 /**
  * Reads a request's body to its end: the whole message must be known to be one that all parsers read alike before a byte
  * of it goes on. The usual single chunk is not copied. Bounds: `max_body_bytes` each, `max_buffered_bytes` together.
  */
-export class BodyReader {
+export class BodyReader implements BodySink {
   private readonly owner: BodyOwner
   private readonly budget: BufferBudget
   private readonly maxBytes: number
@@ -46,13 +40,6 @@ export class BodyReader {
     this.length = 0
     this.over = false
     this.held = true
-  }
-
-  read(request: IncomingMessage): void {
-    const owned = request as OwnedRequest
-    owned[BODY] = this
-    owned.on('data', onData)
-    owned.on('end', onEnd)
   }
 
   take(chunk: Buffer): void {
@@ -92,11 +79,3 @@ export class BodyReader {
 }
 
 const EMPTY = Buffer.alloc(0)
-
-function onData(this: OwnedRequest, chunk: Buffer): void {
-  this[BODY]?.take(chunk)
-}
-
-function onEnd(this: OwnedRequest): void {
-  this[BODY]?.complete()
-}

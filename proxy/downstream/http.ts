@@ -1,44 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { ErrorCode } from '../api/index.ts'
-import { ERRORS } from '../api/index.ts'
-import type { RelayServices } from '../chain/ports.ts'
-import { channels } from '../observe/channels.ts'
-import type { Upstream } from '../upstream/upstream.ts'
 import { BufferBudget } from './body.ts'
-import type { Identity } from './identity.ts'
+import type { LeanRequest } from './lean-request.ts'
 import { refuse } from './malformed.ts'
-import type { OriginGuard } from './origin-guard.ts'
 import { preflight } from './preflight.ts'
-import { RequestHead } from './request-head.ts'
-import type { SessionSealer } from './session.ts'
+import type { RequestHead } from './request-head.ts'
+import type { DownstreamServices, ServerRoute, VisitHost } from './services.ts'
 import { Visit } from './visit.ts'
-
-/** One server as clients reach it. */
-export interface ServerRoute {
-  readonly name: string
-  readonly upstream: Upstream
-  readonly forwardAuthorization: boolean
-  /** Header fields added to every request for it; names lower-case. May be secrets. */
-  readonly headers: readonly (readonly [name: string, value: string])[]
-}
-
-export interface DownstreamLimits {
-  readonly maxBodyBytes: number
-  readonly maxBufferedBytes: number
-  readonly maxBatch: number
-  readonly maxInFlight: number
-}
-
-/** What requests from clients are handled with. */
-export interface DownstreamServices {
-  readonly relay: RelayServices
-  readonly sessions: SessionSealer
-  readonly identity: Identity
-  readonly guard: OriginGuard
-  readonly limits: DownstreamLimits
-  /** How long a client may leave a full answer unread, in milliseconds; 0 = for ever. */
-  readonly stallMs: number
-}
 
 const ALLOW = 'GET, POST, DELETE, OPTIONS'
 const PATH = /^\/servers\/([^/]+)\/mcp$/
@@ -47,7 +15,7 @@ const PATH = /^\/servers\/([^/]+)\/mcp$/
  * Everything between a request's arrival and the chain: Host and Origin, path, method, identity, and then the body
  * (`Visit`). Refuses early and says why.
  */
-export class Downstream {
+export class Downstream implements VisitHost {
   readonly services: DownstreamServices
   readonly budget: BufferBudget
   inFlight: number
@@ -69,9 +37,9 @@ export class Downstream {
     this.single = routes.length === 1 ? (routes[0] as ServerRoute) : null
   }
 
-  handle(request: IncomingMessage, response: ServerResponse): void {
+  handle(request: LeanRequest, response: ServerResponse): void {
     const startedMs = performance.now()
-    const head = new RequestHead(request.rawHeaders)
+    const { head } = request
     const allowed = this.services.guard.check(head.host, head.origin)
     if (allowed !== 'ok') {
       this.refuse(request, response, null, allowed, `${allowed === 'host_denied' ? 'Host' : 'Origin'} not allowed`)
@@ -83,7 +51,7 @@ export class Downstream {
   }
 
   private route(
-    request: IncomingMessage,
+    request: LeanRequest,
     response: ServerResponse,
     head: RequestHead,
     cors: readonly string[] | null,
@@ -112,7 +80,7 @@ export class Downstream {
   }
 
   private admit(
-    request: IncomingMessage,
+    request: LeanRequest,
     response: ServerResponse,
     head: RequestHead,
     cors: readonly string[] | null,
@@ -146,7 +114,7 @@ export class Downstream {
   }
 
   private refuse(
-    request: IncomingMessage,
+    request: LeanRequest,
     response: ServerResponse,
     cors: readonly string[] | null,
     code: ErrorCode,
@@ -157,11 +125,6 @@ export class Downstream {
     }
     refuse(request, response, code, text)
   }
-}
-
-/** Tells who watches that a request was refused before it became an exchange. */
-export function publishRefusal(code: ErrorCode, reason: string): void {
-  if (channels.refusal.hasSubscribers) channels.refusal.publish({ code, status: ERRORS[code].http, reason })
 }
 
 /** What a browser needs to let a page of this origin read the answer (Fetch, "CORS protocol"). */

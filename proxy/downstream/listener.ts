@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { LeanRequest } from './lean-request.ts'
 import { type Fault, malformed, onClientError, refuse } from './malformed.ts'
 import { type TlsFiles, watchTls } from './tls.ts'
 
@@ -27,7 +28,7 @@ export interface ListenerOptions {
     /** How long an idle connection is kept for a next request, in milliseconds. */
     readonly keepAliveMs: number
   }
-  onRequest(request: IncomingMessage, response: ServerResponse): void
+  onRequest(request: LeanRequest, response: ServerResponse): void
 }
 
 /** One open port. */
@@ -98,7 +99,8 @@ class OpenListener implements Listener {
     })
   }
 
-  readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+  readonly #onRequest = (incoming: IncomingMessage, response: ServerResponse): void => {
+    const request = incoming as LeanRequest
     const fault = this.#draining ? DRAINING : malformed(request, this.#options.limits.maxHeaders)
     if (fault === null) this.#options.onRequest(request, response)
     else refuse(request, response, fault.code, fault.text)
@@ -138,8 +140,9 @@ class OpenListener implements Listener {
 
 function httpOptions(options: ListenerOptions): ServerOptions {
   return {
+    IncomingMessage: LeanRequest,
     insecureHTTPParser: false,
-    requireHostHeader: true,
+    requireHostHeader: false, // `malformed` sees to it, with an answer that says why
     joinDuplicateHeaders: false,
     noDelay: true,
     keepAlive: true,

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { ERRORS, type ErrorCode } from '../api/index.ts'
 import { errorAnswer } from '../message/jsonrpc.ts'
 import { channels } from '../observe/channels.ts'
+import type { LeanRequest } from './lean-request.ts'
 
 /** Why a request head is refused before anybody looks at the request. */
 export interface Fault {
@@ -10,7 +11,7 @@ export interface Fault {
   readonly text: string
 }
 
-const TWO_HOSTS: Fault = { code: 'invalid_request', text: 'expected exactly one Host field' }
+const ONE_HOST: Fault = { code: 'invalid_request', text: 'expected exactly one Host field' }
 const TOO_MANY: Fault = { code: 'headers_too_large', text: 'too many header fields' }
 const CODING: Fault = { code: 'invalid_request', text: 'the only transfer coding understood is chunked, over HTTP/1.1' }
 const VERSION: Fault = { code: 'invalid_request', text: 'expected HTTP/1.1 or HTTP/1.0' }
@@ -21,25 +22,16 @@ const TARGET: Fault = { code: 'invalid_request', text: 'expected a request targe
  * (RFC 9112, 3.2), transfer codings besides chunked or with HTTP/1.0 (6.1), HTTP/0.9, a target with its own
  * authority (3.2.2). Everything else (bare LF, folding, both lengths, NUL…) llhttp refuses; a test holds it to that.
  */
-export function malformed(request: IncomingMessage, maxHeaders: number): Fault | null {
-  const raw = request.rawHeaders
-  if (maxHeaders > 0 && raw.length > maxHeaders * 2) return TOO_MANY
+export function malformed(request: LeanRequest, maxHeaders: number): Fault | null {
+  if (maxHeaders > 0 && request.rawHeaders.length > maxHeaders * 2) return TOO_MANY
   if (request.httpVersionMajor !== 1) return VERSION
   // 0x2f is "/"; `*` is for OPTIONS (RFC 9112, 3.2.4), which names no server here and falls through to 404.
   if (request.url?.charCodeAt(0) !== 0x2f && request.url !== '*') return TARGET
-  let hosts = 0
-  for (let at = 0; at < raw.length; at += 2) {
-    const name = raw[at] as string
-    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
-    else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding' && !onlyChunked(request, raw[at + 1])) {
-      return CODING
-    }
-  }
-  return hosts > 1 ? TWO_HOSTS : null
-}
-
-function onlyChunked(request: IncomingMessage, value: string | undefined): boolean {
-  return request.httpVersionMinor === 1 && value?.trim().toLowerCase() === 'chunked'
+  const { hosts, transferEncoding } = request.head
+  if (hosts > 1 || (hosts === 0 && request.httpVersionMinor === 1)) return ONE_HOST
+  if (transferEncoding === '') return null
+  const chunked = request.httpVersionMinor === 1 && transferEncoding.trim().toLowerCase() === 'chunked'
+  return chunked ? null : CODING
 }
 
 /** Answers a request that goes no further, and closes its connection. */

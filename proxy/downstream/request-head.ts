@@ -20,6 +20,7 @@ type Special =
   | 'mcp-method'
   | 'mcp-name'
   | 'once'
+  | 'framing'
 
 const RULES: Readonly<Record<string, Rule>> = {
   host: 'host',
@@ -41,10 +42,12 @@ const RULES: Readonly<Record<string, Rule>> = {
   'proxy-connection': 'drop',
   te: 'drop',
   trailer: 'drop',
-  'transfer-encoding': 'drop',
+  'transfer-encoding': 'framing',
   upgrade: 'drop',
-  expect: 'drop',
-  'content-length': 'drop',
+  expect: 'framing',
+  'content-length': 'framing',
+  'access-control-request-method': 'drop',
+  'access-control-request-headers': 'framing',
   // The browser's, not the server's: credentials of another hop, and a fetch's own context.
   cookie: 'drop',
 }
@@ -71,6 +74,15 @@ function fieldOf(name: string): Field {
 /** The head of a client's request, read in one pass over its raw fields. One hidden class; `''` = absent. */
 export class RequestHead {
   host: string
+  /** How many Host fields there are. */
+  hosts: number
+  /** As node asks for it; `undefined` = absent. */
+  expect: string | undefined
+  transferEncoding: string
+  /** -1 = not declared. */
+  contentLength: number
+  /** `Access-Control-Request-Headers`. */
+  requestedHeaders: string
   origin: string
   authorization: string
   clientId: string
@@ -88,6 +100,11 @@ export class RequestHead {
 
   constructor(raw: readonly string[]) {
     this.host = ''
+    this.hosts = 0
+    this.expect = undefined
+    this.transferEncoding = ''
+    this.contentLength = -1
+    this.requestedHeaders = ''
     this.origin = ''
     this.authorization = ''
     this.clientId = ''
@@ -112,6 +129,10 @@ export class RequestHead {
     switch (rule) {
       case 'host':
         this.host = value
+        this.hosts++
+        break
+      case 'framing':
+        this.takeFraming(lower, value)
         break
       case 'origin':
         this.once(lower, this.origin)
@@ -134,6 +155,14 @@ export class RequestHead {
       default:
         this.takeMcp(rule, lower, value)
     }
+  }
+
+  private takeFraming(lower: string, value: string): void {
+    if (lower === 'content-length') this.contentLength = Number(value)
+    else if (lower === 'transfer-encoding') {
+      this.transferEncoding = this.transferEncoding === '' ? value : `${this.transferEncoding}, ${value}`
+    } else if (lower === 'expect') this.expect = value
+    else this.requestedHeaders = value
   }
 
   private takeMcp(rule: Special, lower: string, value: string): void {

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
-import { linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Lru } from '../base/lru.ts'
 
@@ -113,20 +113,18 @@ export function loadSessionKey(options: { sessionKey: string | null; stateDir: s
 
 function secretOfFile(file: string, stateDir: string): string {
   try {
+    if (!existsSync(file)) {
+      mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+      createOnce(file)
+    }
     return readPrivate(file)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-  }
-  try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 })
-    createOnce(file)
-  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error
     const reason = (error as Error).message
-    throw new Error(`${file} cannot be made (${reason}); give a state_dir that can be written to, or a session_key`, {
+    throw new Error(`${file} cannot be used (${reason}): give a state_dir that can be written to, or a session_key`, {
       cause: error,
     })
   }
-  return readPrivate(file)
 }
 
 /** Whole or not at all: a reader never meets a half-written file, and of two writers the first one wins. */

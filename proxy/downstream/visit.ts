@@ -1,9 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { type ErrorCode, ERRORS, type Principal } from '../api/index.ts'
 import { errorReply } from '../chain/answer.ts'
 import { BatchRelay } from '../chain/batch.ts'
-import { CLOSE_METHOD, STREAM_METHOD } from '../chain/outbound.ts'
-import type { Era, Inbound, SessionPin } from '../chain/ports.ts'
+import { CLOSE_METHOD, type Era, type Inbound, type SessionPin, STREAM_METHOD } from '../chain/ports.ts'
 import { Relay } from '../chain/relay.ts'
 import { Envelope } from '../message/envelope.ts'
 import { WireMessage } from '../message/message.ts'
@@ -12,9 +11,10 @@ import { channels } from '../observe/channels.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { type BodyOwner, BodyReader } from './body.ts'
 import { classify, isBatchAllowed, isModern } from './classify.ts'
-import { type Downstream, publishRefusal, type ServerRoute } from './http.ts'
+import type { LeanRequest } from './lean-request.ts'
 import { type Guest, HttpReply } from './reply.ts'
 import { isJson, type RequestHead } from './request-head.ts'
+import type { ServerRoute, VisitHost } from './services.ts'
 
 /** One admitted HTTP request, from its body to the relay. It is also the relay's `Inbound`. */
 export class Visit implements BodyOwner, Guest, Inbound {
@@ -31,16 +31,16 @@ export class Visit implements BodyOwner, Guest, Inbound {
   readonly wholeEvents: boolean
   era: Era
   session: SessionPin | null
-  private readonly downstream: Downstream
-  private readonly request: IncomingMessage
+  private readonly downstream: VisitHost
+  private readonly request: LeanRequest
   private readonly head: RequestHead
   private readonly reply: HttpReply
   private reader: BodyReader | null
   private isGone: boolean
 
   constructor(
-    downstream: Downstream,
-    request: IncomingMessage,
+    downstream: VisitHost,
+    request: LeanRequest,
     response: ServerResponse,
     head: RequestHead,
     route: ServerRoute,
@@ -81,17 +81,12 @@ export class Visit implements BodyOwner, Guest, Inbound {
     const { limits } = this.downstream.services
     if (!isJson(this.head.contentType)) {
       this.refuseUnread('unsupported_media_type', 'Content-Type must be application/json, in UTF-8')
-    } else if (this.declaredLength() > limits.maxBodyBytes) {
+    } else if (this.head.contentLength > limits.maxBodyBytes) {
       this.onTooLarge('body')
     } else {
       this.reader = new BodyReader(this, this.downstream.budget, limits.maxBodyBytes)
-      this.reader.read(this.request)
+      this.request.readInto(this.reader)
     }
-  }
-
-  private declaredLength(): number {
-    const length = this.request.headers['content-length']
-    return length === undefined ? 0 : Number(length)
   }
 
   /** The stream (GET) and the end (DELETE) of a session are legacy; a modern-only server says so itself. */
@@ -198,14 +193,14 @@ export class Visit implements BodyOwner, Guest, Inbound {
   /** Refuses before the body was read: what follows on the connection cannot be trusted to be a new request. */
   private refuseUnread(code: ErrorCode, text: string): void {
     this.reply.closeAfter()
-    this.request.resume()
+    this.request.skip()
     this.refuse(code, text, '')
   }
 
   private refuse(code: ErrorCode, text: string, idText: string): void {
     const retry = ERRORS[code].http === 503 ? { retry_after_ms: 1_000 } : null
     const answer = errorReply(code, text, idText, retry)
-    publishRefusal(code, text)
+    if (channels.refusal.hasSubscribers) channels.refusal.publish({ code, status: answer.status, reason: text })
     this.reply.head(answer.status, answer.headers)
     this.reply.end(answer.body)
   }

@@ -1,5 +1,6 @@
-import type { Dispatcher } from 'undici'
+import type { Client, Dispatcher } from 'undici'
 import { SluiceError } from '../api/index.ts'
+import type { Borrower, Connections } from './connections.ts'
 import type { Replica } from './replica.ts'
 import type { Flow, UpstreamRequest, UpstreamSink } from './upstream.ts'
 
@@ -27,11 +28,13 @@ const HOP_BY_HOP = new Set([
  * One try of one request on one replica: the handler object that undici drives, and the `Flow` its sink holds. No
  * stream and no promise; every field is set here so that all calls share one hidden class.
  */
-export class HttpCall implements Dispatcher.DispatchHandler, Flow {
+export class HttpCall implements Borrower, Flow {
   readonly request: UpstreamRequest
   readonly sink: UpstreamSink
   readonly owner: CallOwner
   replica: Replica
+  /** The connection it runs on; `null` while it waits for one and afterwards. */
+  client: Client | null
   tries: number
   /** Whether a byte of the request may have reached the server. */
   sent: boolean
@@ -40,13 +43,14 @@ export class HttpCall implements Dispatcher.DispatchHandler, Flow {
   private aborted: boolean
   private paused: boolean
   private done: boolean
-  private inTry: boolean
+  private lender: Connections | null
 
   constructor(request: UpstreamRequest, sink: UpstreamSink, owner: CallOwner, replica: Replica) {
     this.request = request
     this.sink = sink
     this.owner = owner
     this.replica = replica
+    this.client = null
     this.tries = 0
     this.sent = false
     this.headSeen = false
@@ -54,7 +58,7 @@ export class HttpCall implements Dispatcher.DispatchHandler, Flow {
     this.aborted = false
     this.paused = false
     this.done = false
-    this.inTry = false
+    this.lender = null
   }
 
   /** Begins a try on `this.replica`. */
@@ -62,7 +66,8 @@ export class HttpCall implements Dispatcher.DispatchHandler, Flow {
     const request = this.request
     this.tries++
     this.replica.inFlight++
-    this.inTry = true
+    const lender = this.replica.connectionsFor(request)
+    this.lender = lender
     this.controller = null
     this.sent = false
     const options = {
@@ -74,19 +79,21 @@ export class HttpCall implements Dispatcher.DispatchHandler, Flow {
       bodyTimeout: request.idleTimeoutMs,
     } as Dispatcher.DispatchOptions
     try {
-      this.replica.dispatcherFor(request).dispatch(options, this)
+      lender.dispatch(options, this)
     } catch (error) {
-      if (!this.inTry) return
+      if (this.lender === null) return
       this.leave()
       this.owner.failed(this, error)
     }
   }
 
-  /** Gives up the replica's slot; each try does so exactly once. */
+  /** Gives up the connection and the replica's slot; each try does so exactly once. */
   private leave(): void {
-    if (!this.inTry) return
-    this.inTry = false
+    const { lender } = this
+    if (lender === null) return
+    this.lender = null
     this.replica.inFlight--
+    lender.giveBack(this)
   }
 
   pause(): void {
@@ -102,7 +109,8 @@ export class HttpCall implements Dispatcher.DispatchHandler, Flow {
   abort(): void {
     if (this.aborted || this.done) return
     this.aborted = true
-    this.controller?.abort(ABORTED)
+    if (this.client === null) this.leave()
+    else this.controller?.abort(ABORTED)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

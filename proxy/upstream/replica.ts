@@ -1,4 +1,4 @@
-import { type Dispatcher, Pool } from 'undici'
+import { Connections } from './connections.ts'
 import type { UpstreamRequest } from './upstream.ts'
 
 /** How to reach the replicas of one server. */
@@ -22,8 +22,8 @@ export class Replica {
   failures: number
   private avoidUntil: number
   private readonly path: string
-  private readonly calls: Pool
-  private readonly streams: Pool
+  private readonly calls: Connections
+  private readonly streams: Connections
 
   constructor(url: string, options: ReplicaOptions) {
     const { origin, pathname, search } = new URL(url)
@@ -37,14 +37,14 @@ export class Replica {
       maxHeaderSize: options.maxHeaderBytes,
       pipelining: 1,
     }
-    this.calls = new Pool(origin, { ...shared, connections: options.connections })
+    this.calls = new Connections(origin, shared, options.connections)
     // A stream holds its connection for hours, and a client's answer may be what a waiting call waits for: neither may
     // queue behind calls. Their number is bounded by the listener's `max_connections` and `max_in_flight`.
-    this.streams = new Pool(origin, shared)
+    this.streams = new Connections(origin, shared, Number.POSITIVE_INFINITY)
   }
 
   /** The connections a request goes over. */
-  dispatcherFor(request: UpstreamRequest): Dispatcher {
+  connectionsFor(request: UpstreamRequest): Connections {
     return request.lane === 'call' ? this.calls : this.streams
   }
 
