@@ -59,7 +59,7 @@ export class Connections {
       next.borrower.client = client
       client.dispatch(next.options, next.borrower)
     } else if (this.closed) {
-      void client.close()
+      client.close().catch(alreadyClosed)
     } else {
       this.idle.push(client)
     }
@@ -75,13 +75,13 @@ export class Connections {
   close(): Promise<unknown> {
     this.closed = true
     const idle = this.idle.splice(0)
-    return Promise.all(idle.map((client) => client.close()))
+    return Promise.all(idle.map((client) => client.close().catch(alreadyClosed)))
   }
 
   /** Ends everything now. */
   destroy(): Promise<unknown> {
     this.closed = true
-    return Promise.all([...this.all].map((client) => client.destroy()))
+    return Promise.all([...this.all].map((client) => client.destroy().catch(alreadyClosed)))
   }
 
   private open(): Client {
@@ -97,6 +97,9 @@ export class Connections {
     if (at === -1) return
     this.idle.splice(at, 1)
     this.all.delete(client)
-    void client.destroy()
+    client.destroy().catch(alreadyClosed)
   }
 }
+
+/** A connection that is gone already is what was wanted. */
+function alreadyClosed(): void {}
