@@ -14,7 +14,19 @@ export function announce(running: { url: string; adminUrl: string | null }, conf
   log.info({ policy, workers, clients: identityText(config) }, 'policy')
   if (running.adminUrl === null) log.info({}, 'admin listener is off: no health, no metrics')
   else log.info({ metrics: `${running.adminUrl}/metrics`, ready: `${running.adminUrl}/ready` }, 'admin')
-  log.info({ url: clientUrl(running.url, servers) }, 'listening')
+  sayListening(clientUrl(running.url, servers), log)
+  log.flush()
+}
+
+/**
+ * The line that scripts wait for: the word before the URL in either format, and on standard error where the log does
+ * not show it.
+ */
+function sayListening(url: string, log: Log): void {
+  const message = 'listening'
+  if (!log.enabled('info')) process.stderr.write(`sluice: ${message} url=${url}\n`)
+  else if (log.format === 'pretty') log.info({ url }, message)
+  else log.line(`${JSON.stringify({ level: 'info', timestamp: new Date().toISOString(), message, url })}\n`)
 }
 
 /** The URL for a client's settings: `/mcp` where there is one server. */

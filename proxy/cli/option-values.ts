@@ -11,9 +11,9 @@ export function hostPort(text: string): HostPort {
   return place
 }
 
-/** `off` = no admin listener. */
-export function hostPortOrOff(text: string): HostPort | null {
-  return text === 'off' ? null : hostPort(text)
+/** `off` = no admin listener. A word and not `null`, which the parser takes for "no value given". */
+export function hostPortOrOff(text: string): HostPort | 'off' {
+  return text === 'off' ? 'off' : hostPort(text)
 }
 
 export function workers(text: string): number {

@@ -16,8 +16,7 @@ export const DEFAULT_SERVER = 'default'
 export interface RunFlags {
   readonly config?: string
   readonly listen?: HostPort
-  /** `null` = off. */
-  readonly admin?: HostPort | null
+  readonly admin?: HostPort | 'off'
   readonly policy: readonly string[]
   readonly interceptors: readonly string[]
   readonly workers?: number
@@ -65,7 +64,7 @@ export function configOf(settings: Settings, env: NodeJS.ProcessEnv): Config {
   const config: Config = {
     ...base,
     listen: flags.listen ?? base.listen,
-    admin: flags.admin === undefined ? base.admin : flags.admin,
+    admin: flags.admin === 'off' ? null : (flags.admin ?? base.admin),
     workers: flags.workers ?? base.workers,
     logLevel: flags.logLevel ?? base.logLevel,
     logFormat: flags.logFormat ?? base.logFormat,

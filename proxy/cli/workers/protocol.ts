@@ -9,8 +9,8 @@ export type Order =
       readonly settings: Settings
       /** Base64 of the session tokens' key: it appears in no argument and in no environment. */
       readonly sessionKey: string
-      /** The port that was opened, once one worker has opened it: 0 must mean the same one to all. */
-      readonly port: number | null
+      /** In place of the configuration's. */
+      readonly port: number
     }
   | { readonly type: 'reload' }
   | { readonly type: 'metrics'; readonly id: number }

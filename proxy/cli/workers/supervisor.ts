@@ -35,6 +35,8 @@ const KILL_GRACE_MS = 5000
 class Slot {
   readonly name: string
   worker: Worker | null = null
+  /** Whether the process was told to start: then it listens, or will. */
+  isOrdered = false
   isServing = false
   startedAt = 0
   crashes = 0
@@ -57,6 +59,8 @@ export class Supervisor {
   readonly #reach: Reachability
   readonly #scrapes = new Map<number, (report: Extract<Report, { type: 'metrics' }>) => void>()
   readonly #started = Promise.withResolvers<void>()
+  /** What workers ask for when they listen. */
+  #port: number
   #scrapeId = 0
   #admin: Admin | null = null
   #stopNotices: () => void = () => {}
@@ -65,6 +69,7 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    this.#port = options.config.listen.port
     this.#slots = Array.from({ length: options.config.workers }, (_, index) => new Slot(String(index + 1)))
     this.#own = new Metrics({ version: options.version, worker: 'supervisor' })
     this.#reach = new Reachability(options.config.servers)
@@ -167,23 +172,30 @@ export class Supervisor {
 
   #order(slot: Slot): void {
     const { settings, sessionKey } = this.#options
-    const port = this.url === '' ? null : Number(new URL(this.url).port)
+    // Workers share a socket if they ask for it by the same number, be it 0. It lives as long as one of them; when all
+    // have died, its successor must have the port that clients know.
+    if (this.url !== '' && !this.#slots.some(one => one.isOrdered)) this.#port = Number(new URL(this.url).port)
+    slot.isOrdered = true
+    const port = this.#port
     send(slot, { type: 'start', worker: slot.name, settings, sessionKey: sessionKey.toString('base64'), port })
   }
 
   #serving(slot: Slot, url: string): void {
     slot.isServing = true
+    this.#options.log.info({ worker: slot.name, pid: slot.worker?.process.pid }, 'worker serves')
     if (this.url === '') this.url = url
     if (this.#slots.every(one => one.isServing)) this.#started.resolve()
   }
 
   #failed(slot: Slot, text: string, exitCode: number): void {
-    this.#options.log.error({ worker: slot.name, error: text }, 'a worker cannot start')
+    // At the first start the command itself says it.
+    if (this.url !== '') this.#options.log.error({ worker: slot.name, error: text }, 'a worker cannot start')
     this.#started.reject(new ReportedError(text, exitCode))
   }
 
   #gone(slot: Slot, code: number | null, signal: string | null): void {
     slot.worker = null
+    slot.isOrdered = false
     slot.isServing = false
     this.#aggregate.retire(slot.name)
     if (this.#stopping !== null) return

@@ -35,7 +35,7 @@ async function start(order: Extract<Order, { type: 'start' }>): Promise<void> {
     log = createLog({ level: toLogLevel(config.logLevel), format: config.logFormat }).child({ worker })
     exitOnCrash(log)
     sluice = await startSluice({
-      config: { ...config, admin: null, listen: { ...config.listen, port: port ?? config.listen.port } },
+      config: { ...config, admin: null, listen: { ...config.listen, port } },
       log,
       version: version(),
       strict: settings.flags.strict ?? false,
