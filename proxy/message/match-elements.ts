@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../api/index.ts'
 import { isPlainObject, sameJson } from './json-equal.ts'
+import { jsonText } from './json-text.ts'
 
 /** Most comparisons spent on finding the old form of changed elements of one array; what is left is written anew. */
 const MAX_COMPARISONS = 10_000
@@ -58,7 +59,7 @@ function matchMiddle(
 function placesByText(before: readonly Json[], start: number, end: number): Map<string, number[]> {
   const places = new Map<string, number[]>()
   for (let j = start; j < end; j++) {
-    const text = JSON.stringify(before[j])
+    const text = jsonText(before[j])
     const known = places.get(text)
     if (known === undefined) places.set(text, [j])
     else known.push(j)
@@ -68,7 +69,7 @@ function placesByText(before: readonly Json[], start: number, end: number): Map<
 
 /** An equal element, at or behind `next` if there is one: then the order stays. */
 function findEqual(before: readonly Json[], value: unknown, places: Map<string, number[]>, next: number): number {
-  const candidates = places.get(JSON.stringify(value) ?? 'null')
+  const candidates = places.get(jsonText(value))
   if (candidates === undefined) return -1
   // In-order candidates are used up from the front, so that this stays linear.
   while (candidates.length > 1 && (candidates[0] as number) < next) candidates.shift()

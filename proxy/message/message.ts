@@ -126,6 +126,7 @@ export class WireMessage implements Message {
   }
 }
 
+/** The same id in another spelling; numbers that doubles cannot tell apart are not the same. */
 function sameId(a: Envelope, b: Envelope): boolean {
-  return a.id === b.id
+  return a.id === b.id && (typeof a.id === 'string' || Number.isSafeInteger(a.id))
 }

@@ -1,8 +1,9 @@
 import type { Json, JsonObject } from '../api/index.ts'
+import { skipSpace } from './grammar.ts'
 import { isAbsent, isPlainObject, presentKeys, sameJson } from './json-equal.ts'
 import { type Container, containerAt, type Part, valueEndAt } from './json-ranges.ts'
+import { jsonText } from './json-text.ts'
 import { matchElements } from './match-elements.ts'
-import { skipSpace } from './grammar.ts'
 
 /**
  * Writes an edited message: what did not change keeps its source text, byte for byte: white space, escapes, key order,
@@ -92,14 +93,14 @@ class Writer {
       this.text(JSON.stringify(key))
       if (style === undefined) this.text(':')
       else this.copy(keyEndOf(this.source, style), style.valueStart)
-      this.addedValue(after[key], container.parts, before, after)
+      this.addedValue(after[key], last, before, after)
     }
     this.close(container, kept.length + added.length)
   }
 
   /** A new member: where it only has a new key, the value of the old one keeps its text. */
-  private addedValue(value: unknown, parts: readonly Part[], before: JsonObject, after: JsonObject): void {
-    for (const part of parts) {
+  private addedValue(value: unknown, last: ReadonlyMap<string, Part>, before: JsonObject, after: JsonObject): void {
+    for (const part of last.values()) {
       if (Object.hasOwn(after, part.key) || !sameJson(before[part.key], value)) continue
       return this.copy(part.valueStart, part.valueEnd)
     }
@@ -156,8 +157,4 @@ function keeps(part: Part, last: ReadonlyMap<string, Part>, before: JsonObject, 
 
 function keyEndOf(source: Buffer, part: Part): number {
   return valueEndAt(source, part.start)
-}
-
-function jsonText(value: unknown): string {
-  return JSON.stringify(value) ?? 'null'
 }

@@ -1,6 +1,7 @@
 import { bomLength, fieldOf } from './sse-lines.ts'
 
 const DATA = Buffer.from('data: ')
+const CR = Buffer.from('\r')
 
 /**
  * The same event with other data: its data lines make way for new ones where the first of them stood; `id`, `event`,
@@ -11,6 +12,8 @@ const DATA = Buffer.from('data: ')
 export function rebuildEvent(raw: Buffer, newData: Buffer): Buffer {
   const parts: Buffer[] = []
   let placed = false
+  /** Position behind the last line that was kept or replaced. */
+  let keptTo = 0
   let at = bomLength(raw, 0, raw.length)
   if (at > 0) parts.push(raw.subarray(0, at))
   while (at < raw.length) {
@@ -18,11 +21,17 @@ export function rebuildEvent(raw: Buffer, newData: Buffer): Buffer {
     const next = behind(raw, lineEnd)
     const isData = fieldOf(raw, at, lineEnd) === 'data'
     // Without a data line the new ones go before the blank line that ends the event.
-    if (!placed && (isData || next === raw.length)) {
+    const isFirstData = isData && !placed
+    if (isFirstData || (!placed && next === raw.length)) {
       pushData(parts, newData, raw.subarray(lineEnd, next))
       placed = true
     }
-    if (!isData) parts.push(raw.subarray(at, next))
+    if (!isData) {
+      // Line ends are mixed and the lines between are gone: CR and LF must not become one line end.
+      if (keptTo !== at && raw[keptTo - 1] === 0x0d && raw[at] === 0x0a) parts.push(CR)
+      parts.push(raw.subarray(at, next))
+    }
+    if (!isData || isFirstData) keptTo = next
     at = next
   }
   return Buffer.concat(parts)

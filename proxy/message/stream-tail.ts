@@ -16,6 +16,8 @@ export class StreamTail {
   atBoundary: boolean
   /** Whether a complete event carried a JSON-RPC response, judged by the first 512 bytes of its data. */
   sawFinal: boolean
+  /** Whether that response was an error. */
+  sawError: boolean
   /** Whether a complete event carried data of which that many bytes did not tell what it is. */
   sawUnknown: boolean
   /** Whether an `id` line with a value was seen. */
@@ -29,7 +31,7 @@ export class StreamTail {
   private lineHead: Buffer
   private lineLength: number
   /** What the data so far says; `none` = no data line with a value yet. */
-  private kind: 'none' | 'final' | 'call' | 'unknown'
+  private kind: 'none' | 'result' | 'error' | 'call' | 'unknown'
   /** Head of the data while that is undecided: it may go on in another data line. */
   private dataHead: Buffer
   private dataLength: number
@@ -37,6 +39,7 @@ export class StreamTail {
   constructor() {
     this.atBoundary = true
     this.sawFinal = false
+    this.sawError = false
     this.sawUnknown = false
     this.sawEventId = false
     this.events = 0
@@ -100,10 +103,10 @@ export class StreamTail {
   }
 
   private data(bytes: Buffer, start: number, end: number): void {
-    if (this.kind === 'final' || this.kind === 'call' || start === end) return
+    if (this.isDecided() || start === end) return
     const stop = Math.min(end, start + PEEK_BYTES)
     if (this.dataLength === 0) this.kind = judge(bytes, start, stop)
-    if (this.kind === 'final' || this.kind === 'call') return
+    if (this.isDecided()) return
     // Undecided: the message may go on in another data line. A line feed is white space to JSON.
     if (this.dataHead === NOTHING) this.dataHead = Buffer.allocUnsafe(PEEK_BYTES)
     if (this.dataLength > 0 && this.dataLength < PEEK_BYTES) this.dataHead[this.dataLength++] = 0x0a
@@ -111,18 +114,23 @@ export class StreamTail {
     this.kind = judge(this.dataHead, 0, this.dataLength)
   }
 
+  private isDecided(): boolean {
+    return this.kind !== 'none' && this.kind !== 'unknown'
+  }
+
   private endEvent(): void {
     this.events++
     this.atBoundary = true
-    if (this.kind === 'final') this.sawFinal = true
-    else if (this.kind === 'unknown') this.sawUnknown = true
+    if (this.kind === 'result' || this.kind === 'error') {
+      this.sawFinal = true
+      this.sawError = this.kind === 'error'
+    } else if (this.kind === 'unknown') this.sawUnknown = true
     this.kind = 'none'
     this.dataLength = 0
   }
 }
 
-function judge(bytes: Buffer, start: number, end: number): 'final' | 'call' | 'unknown' {
+function judge(bytes: Buffer, start: number, end: number): 'result' | 'error' | 'call' | 'unknown' {
   const kind = peekKind(bytes, start, end)
-  if (kind === 'unknown') return 'unknown'
-  return kind === 'method' ? 'call' : 'final'
+  return kind === 'method' ? 'call' : kind
 }
