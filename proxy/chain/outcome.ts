@@ -1,4 +1,4 @@
-import type { ErrorCode, Outcome, OutcomeStatus } from '../api/index.ts'
+import type { ErrorCode, Outcome, OutcomeStatus, Verdict } from '../api/index.ts'
 import { type ExchangeEnd, channels } from '../observe/channels.ts'
 import type { Relay } from './relay.ts'
 
@@ -26,7 +26,17 @@ export class Tally {
     this.headMs = 0
     this.endMs = 0
   }
+
+  /** Notes an interceptor's verdict; one that broke or took too long has failed, it has not refused. */
+  settle({ action, code, reason }: Verdict): void {
+    const broken = code === 'interceptor_failed' || code === 'interceptor_timeout'
+    this.status = broken ? 'failed' : STATUS_OF[action]
+    this.code = code
+    this.reason = reason
+  }
 }
+
+const STATUS_OF = { reply: 'replied', deny: 'denied', drop: 'dropped' } as const
 
 const NO_RECORDS: readonly never[] = Object.freeze([])
 const NOTHING = Object.freeze({})

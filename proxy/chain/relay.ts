@@ -20,7 +20,7 @@ import type { Inbound, RelayServices, ReplyOwner, ReplyPort } from './ports.ts'
 import { fixHeaders, needsTools } from './rename.ts'
 import { type Decision, PENDING, type PhaseOwner, runPhase } from './run.ts'
 import { EventStream } from './stream.ts'
-import { endBroken, sniff } from './tail.ts'
+import { endBroken, follow, sniff } from './tail.ts'
 
 type Mode = 'waiting' | 'pass' | 'collect' | 'events' | 'discard'
 
@@ -267,7 +267,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     if (this.finished) return
     if (this.mode === 'pass') {
       if (!this.sniffed) this.sniff(chunk)
-      if (this.tail !== null) this.tail.push(chunk)
+      if (this.tail !== null) follow(this, this.tail, chunk)
       if (!this.reply.write(chunk)) this.hold()
     } else if (this.mode === 'events') {
       this.events?.push(chunk)
@@ -416,9 +416,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
 
   /** Notes what a decision makes of the exchange; the last one counts. */
   settle({ verdict }: Decision): void {
-    this.tally.status = STATUS_OF[verdict.action]
-    this.tally.code = verdict.code
-    this.tally.reason = verdict.reason
+    this.tally.settle(verdict)
   }
 
   private sendRaw(body: Buffer): void {
@@ -491,4 +489,3 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
 
 const NO_HEADERS: string[] = []
 const ACCEPTED: LocalAnswer = { status: 202, headers: ['content-length', '0'], body: Buffer.alloc(0) }
-const STATUS_OF = { reply: 'replied', deny: 'denied', drop: 'dropped' } as const

@@ -14,9 +14,21 @@ const TOOL_ERROR_BYTES = 65_536
 export function sniff(relay: Relay, chunk: Buffer): void {
   const kind = peekKind(chunk, 0, Math.min(chunk.length, SNIFF_BYTES))
   if (kind === 'error') relay.tally.status = 'error'
-  else if (relay.message.method === 'tools/call' && chunk.length <= TOOL_ERROR_BYTES && hasToolError(chunk)) {
-    relay.tally.status = 'tool_error'
-  }
+  else sniffToolError(relay, chunk)
+}
+
+/** Follows a stream that nobody looks at; tells from its response whether that is an error. */
+export function follow(relay: Relay, tail: StreamTail, chunk: Buffer): void {
+  const before = tail.sawFinal
+  tail.push(chunk)
+  if (before || !tail.sawFinal) return
+  if (tail.sawError) relay.tally.status = 'error'
+  else sniffToolError(relay, chunk)
+}
+
+function sniffToolError(relay: Relay, chunk: Buffer): void {
+  if (relay.message.method !== 'tools/call' || chunk.length > TOOL_ERROR_BYTES) return
+  if (hasToolError(chunk)) relay.tally.status = 'tool_error'
 }
 
 /**
