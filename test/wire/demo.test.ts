@@ -4,12 +4,23 @@ import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type DemoServer, startDemoServer } from '../../deploy/demo/demo-server.ts'
+import readJson from '../conformance/interceptors/read-json.ts'
 import { send } from '../helpers/http-client.ts'
 import { initialize, modern, rpc } from '../helpers/mcp-messages.ts'
+import { startProxy } from '../helpers/proxy.ts'
 import { type Scope, until, within } from '../helpers/scope.ts'
-import { connectSdk, ELICITED, PEERS, SAMPLED } from '../helpers/sdk-clients.ts'
+import { connectSdk, ELICITED, PEERS, SAMPLED, type SdkClient } from '../helpers/sdk-clients.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../deploy/demo/server.ts', import.meta.url))
+
+/** What stands between the client and the demo server: nothing, a proxy where nobody looks, one where all is read. */
+const ROUTES: Record<string, (scope: Scope, url: string) => Promise<string>> = {
+  directly: async (_, url) => url,
+  'through Sluice': async (scope, servers) => (await startProxy(scope, { servers })).endpoint(),
+  'through two readers': async (scope, servers) =>
+    (await startProxy(scope, { servers, interceptors: [readJson], policy: TWICE })).endpoint(),
+}
+const TWICE = 'version: 1\ninterceptors: [{ use: read-json }, { use: read-json }]\n'
 
 async function startDemo(scope: Scope): Promise<DemoServer> {
   const demo = await startDemoServer(0)
@@ -17,97 +28,107 @@ async function startDemo(scope: Scope): Promise<DemoServer> {
   return demo
 }
 
-for (const peer of PEERS) {
-  describe(`the demo server and ${peer}`, () => {
-    test('tools answer', async t => {
+for (const [route, start] of Object.entries(ROUTES)) {
+  for (const peer of PEERS) {
+    const open = async (t: Scope): Promise<Opened> => {
       const demo = await startDemo(t)
-      const client = await connectSdk(t, peer, demo.url)
-      assert.ok((await client.toolNames()).includes('echo'))
-      assert.equal(await client.callText('echo', { text: 'grüße' }), 'grüße')
-      assert.deepEqual((await client.call('add', { a: 1, b: 2 })).structuredContent, { sum: 3 })
-      assert.equal((await client.callText('big', { bytes: 1_000_000 })).length, 1_000_000)
-      assert.match(await client.callText('get_secret'), /FAKE[\s\S]*AKIAIOSFODNN7EXAMPLE/)
+      return { demo, client: await connectSdk(t, peer, await start(t, demo.url)) }
+    }
+    describe(`the demo server ${route} and ${peer}`, () => {
+      toolsWork(open)
+      surfaceWorks(open)
     })
+  }
+}
 
-    test('search and read say what is wrong', async t => {
-      const demo = await startDemo(t)
-      const client = await connectSdk(t, peer, demo.url)
-      const { results } = (await client.call('search', { query: 'docker', max_results: 5 })).structuredContent
-      assert.equal(results.length, 5)
-      assert.deepEqual(Object.keys(results[0]), ['title', 'url', 'snippet'])
-      const missing = await client.call('search', {})
-      assert.deepEqual([missing.isError, missing.content[0].text], [true, 'Missing required parameter: query'])
-      assert.match(await client.callText('read', { path: '/etc/passwd' }), /^root:/)
-      const absent = await client.call('read', { path: '/nowhere' })
-      assert.deepEqual([absent.isError, absent.content[0].text], [true, 'error: file not found: /nowhere'])
-    })
+interface Opened {
+  demo: DemoServer
+  client: SdkClient
+}
 
-    test('countdown reports its progress', async t => {
-      const demo = await startDemo(t)
-      const client = await connectSdk(t, peer, demo.url)
-      const seen: number[] = []
-      const onprogress = ({ progress }: { progress: number }) => seen.push(progress)
-      assert.equal(await client.callText('countdown', { from: 3, interval_ms: 1 }, { onprogress }), 'lift-off')
-      assert.deepEqual(seen, [1, 2, 3])
-    })
+function toolsWork(open: (t: Scope) => Promise<Opened>): void {
+  test('tools answer', async t => {
+    const { client } = await open(t)
+    assert.ok((await client.toolNames()).includes('echo'))
+    assert.equal(await client.callText('echo', { text: 'grüße' }), 'grüße')
+    assert.deepEqual((await client.call('add', { a: 1, b: 2 })).structuredContent, { sum: 3 })
+    assert.equal((await client.callText('big', { bytes: 1_000_000 })).length, 1_000_000)
+    assert.match(await client.callText('get_secret'), /FAKE[\s\S]*AKIAIOSFODNN7EXAMPLE/)
+  })
 
-    test('slow stops when its call is cancelled', async t => {
-      const demo = await startDemo(t)
-      const client = await connectSdk(t, peer, demo.url)
-      const cancel = new AbortController()
-      const call = client.call('slow', { ms: 60_000 }, { signal: cancel.signal })
-      await until(() => demo.world.slow.started === 1, 'the call')
-      cancel.abort(new Error('enough'))
-      await assert.rejects(call)
-      await until(() => demo.world.slow.cancelled === 1, 'the cancellation')
-      assert.deepEqual(JSON.parse(await client.readText('demo://stats')), { started: 1, finished: 0, cancelled: 1 })
-    })
+  test('search and read say what is wrong', async t => {
+    const { client } = await open(t)
+    const { results } = (await client.call('search', { query: 'docker', max_results: 5 })).structuredContent
+    assert.equal(results.length, 5)
+    assert.deepEqual(Object.keys(results[0]), ['title', 'url', 'snippet'])
+    const missing = await client.call('search', {})
+    assert.deepEqual([missing.isError, missing.content[0].text], [true, 'Missing required parameter: query'])
+    assert.match(await client.callText('read', { path: '/etc/passwd' }), /^root:/)
+    const absent = await client.call('read', { path: '/nowhere' })
+    assert.deepEqual([absent.isError, absent.content[0].text], [true, 'error: file not found: /nowhere'])
+  })
 
-    test('ask and sample ask back', async t => {
-      const demo = await startDemo(t)
-      const client = await connectSdk(t, peer, demo.url)
-      assert.equal(await client.callText('ask'), `Hello, ${ELICITED.name}!`)
-      assert.match(await client.callText('sample', { prompt: 'What is it?' }), new RegExp(SAMPLED))
-    })
+  test('countdown reports its progress', async t => {
+    const { client } = await open(t)
+    const seen: number[] = []
+    const onprogress = ({ progress }: { progress: number }) => seen.push(progress)
+    assert.equal(await client.callText('countdown', { from: 3, interval_ms: 1 }, { onprogress }), 'lift-off')
+    assert.deepEqual(seen, [1, 2, 3])
+  })
 
-    test('resources can be listed, read and followed', async t => {
-      const demo = await startDemo(t)
-      const client = await connectSdk(t, peer, demo.url)
-      const uris = (await client.raw.listResources()).resources.map((resource: { uri: string }) => resource.uri)
-      assert.ok(uris.includes('demo://counter') && uris.includes('note:///welcome.md'), uris.join())
-      assert.match(await client.readText('note:///welcome.md'), /^# Welcome/)
-      const { resourceTemplates } = await client.raw.listResourceTemplates()
-      assert.equal(resourceTemplates[0].uriTemplate, 'note:///{name}')
-      await client.subscribe('demo://counter')
-      await until(() => client.isModern || demo.standaloneStreams > 0, 'the standalone stream')
-      await client.call('bump')
-      await until(() => client.updates.length > 0, 'the update')
-      assert.deepEqual(client.updates, ['demo://counter'])
-      assert.equal(await client.readText('demo://counter'), '1')
-    })
+  test('slow stops when its call is cancelled', async t => {
+    const { demo, client } = await open(t)
+    const cancel = new AbortController()
+    const call = client.call('slow', { ms: 60_000 }, { signal: cancel.signal })
+    await until(() => demo.world.slow.started === 1, 'the call')
+    cancel.abort(new Error('enough'))
+    await assert.rejects(call)
+    await until(() => demo.world.slow.cancelled === 1, 'the cancellation')
+    assert.deepEqual(JSON.parse(await client.readText('demo://stats')), { started: 1, finished: 0, cancelled: 1 })
+  })
 
-    test('a tool comes and goes', async t => {
-      const demo = await startDemo(t)
-      const client = await connectSdk(t, peer, demo.url)
-      await client.subscribe('demo://counter')
-      await until(() => client.isModern || demo.standaloneStreams > 0, 'the standalone stream')
-      assert.ok(!(await client.toolNames()).includes('surprise'))
-      await client.call('toggle_tool')
-      await until(() => client.toolListChanges === 1, 'the list change')
-      assert.ok((await client.toolNames()).includes('surprise'))
-      assert.equal(await client.callText('surprise'), 'surprise!')
-    })
+  test('ask and sample ask back', async t => {
+    const { client } = await open(t)
+    assert.equal(await client.callText('ask'), `Hello, ${ELICITED.name}!`)
+    assert.match(await client.callText('sample', { prompt: 'What is it?' }), new RegExp(SAMPLED))
+  })
+}
 
-    test('prompts and completion', async t => {
-      const demo = await startDemo(t)
-      const client = await connectSdk(t, peer, demo.url)
-      assert.equal((await client.raw.listPrompts()).prompts.length, 2)
-      const prompt = await client.raw.getPrompt({ name: 'greet', arguments: { name: 'Ada', style: 'pirate' } })
-      assert.equal(prompt.messages[0].content.text, 'Write a pirate greeting for Ada.')
-      const argument = { name: 'style', value: 'f' }
-      const { completion } = await client.raw.complete({ ref: { type: 'ref/prompt', name: 'greet' }, argument })
-      assert.deepEqual(completion.values, ['formal', 'friendly'])
-    })
+function surfaceWorks(open: (t: Scope) => Promise<Opened>): void {
+  test('resources can be listed, read and followed', async t => {
+    const { demo, client } = await open(t)
+    const uris = (await client.raw.listResources()).resources.map((resource: { uri: string }) => resource.uri)
+    assert.ok(uris.includes('demo://counter') && uris.includes('note:///welcome.md'), uris.join())
+    assert.match(await client.readText('note:///welcome.md'), /^# Welcome/)
+    const { resourceTemplates } = await client.raw.listResourceTemplates()
+    assert.equal(resourceTemplates[0].uriTemplate, 'note:///{name}')
+    await client.subscribe('demo://counter')
+    await until(() => client.isModern || demo.standaloneStreams > 0, 'the standalone stream')
+    await client.call('bump')
+    await until(() => client.updates.length > 0, 'the update')
+    assert.deepEqual(client.updates, ['demo://counter'])
+    assert.equal(await client.readText('demo://counter'), '1')
+  })
+
+  test('a tool comes and goes', async t => {
+    const { demo, client } = await open(t)
+    await client.subscribe('demo://counter')
+    await until(() => client.isModern || demo.standaloneStreams > 0, 'the standalone stream')
+    assert.ok(!(await client.toolNames()).includes('surprise'))
+    await client.call('toggle_tool')
+    await until(() => client.toolListChanges === 1, 'the list change')
+    assert.ok((await client.toolNames()).includes('surprise'))
+    assert.equal(await client.callText('surprise'), 'surprise!')
+  })
+
+  test('prompts and completion', async t => {
+    const { client } = await open(t)
+    assert.equal((await client.raw.listPrompts()).prompts.length, 2)
+    const prompt = await client.raw.getPrompt({ name: 'greet', arguments: { name: 'Ada', style: 'pirate' } })
+    assert.equal(prompt.messages[0].content.text, 'Write a pirate greeting for Ada.')
+    const argument = { name: 'style', value: 'f' }
+    const { completion } = await client.raw.complete({ ref: { type: 'ref/prompt', name: 'greet' }, argument })
+    assert.deepEqual(completion.values, ['formal', 'friendly'])
   })
 }
 
