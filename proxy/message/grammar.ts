@@ -135,7 +135,8 @@ function skipWord(bytes: Buffer, at: number, end: number): number {
   const c = bytes[at] as number
   if (c === 0x74 && isWord(bytes, at + 1, end, 0x72, 0x75, 0x65)) return at + 4
   if (c === 0x6e && isWord(bytes, at + 1, end, 0x75, 0x6c, 0x6c)) return at + 4
-  if (c === 0x66 && at + 5 <= end && bytes[at + 1] === 0x61 && isWord(bytes, at + 2, end, 0x6c, 0x73, 0x65)) return at + 5
+  if (c === 0x66 && at + 5 <= end && bytes[at + 1] === 0x61 && isWord(bytes, at + 2, end, 0x6c, 0x73, 0x65))
+    return at + 5
   return fail('expected a value', at)
 }
 

@@ -21,7 +21,7 @@ export function isAbsent(value: unknown): boolean {
 
 /** Keys of the members that `JSON.stringify` writes. */
 export function presentKeys(value: JsonObject): string[] {
-  return Object.keys(value).filter((key) => !isAbsent(value[key]))
+  return Object.keys(value).filter(key => !isAbsent(value[key]))
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type ErrorCode, ERRORS, type Json, type JsonObject } from '../api/index.ts'
+import { ERRORS, type ErrorCode, type Json, type JsonObject } from '../api/index.ts'
 
 const JSONRPC = '{"jsonrpc":"2.0"'
 
@@ -56,7 +56,10 @@ export function toolErrorAnswer(
 
 /** One SSE event that carries `body`; a line feed inside it (pretty-printed JSON) makes several data lines. */
 export function sseEvent(body: Buffer): Buffer {
-  const text = body.toString().split(/\r\n|\r|\n/).join('\ndata: ')
+  const text = body
+    .toString()
+    .split(/\r\n|\r|\n/)
+    .join('\ndata: ')
   return Buffer.from(`event: message\ndata: ${text}\n\n`)
 }
 

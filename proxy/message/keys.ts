@@ -55,7 +55,14 @@ function level(strict: boolean, keys: readonly [text: string, slot: number, inne
   const byLength: (Key[] | null)[] = []
   for (const [index, [text, slot, inner]] of keys.entries()) {
     const folded = text.toLowerCase()
-    const key = { text, codes: Buffer.from(text), folded: Buffer.from(folded), bit: 1 << index, slot, inner: inner ?? null }
+    const key = {
+      text,
+      codes: Buffer.from(text),
+      folded: Buffer.from(folded),
+      bit: 1 << index,
+      slot,
+      inner: inner ?? null,
+    }
     byFold.set(folded, key)
     while (byLength.length <= text.length) byLength.push(null)
     byLength[text.length] = [...(byLength[text.length] ?? []), key]

@@ -78,8 +78,8 @@ class Writer {
 
   private object(container: Container, before: JsonObject, after: JsonObject): void {
     const last = lastByKey(container.parts)
-    const kept = container.parts.filter((part) => keeps(part, last, before, after))
-    const added = presentKeys(after).filter((key) => !last.has(key))
+    const kept = container.parts.filter(part => keeps(part, last, before, after))
+    const added = presentKeys(after).filter(key => !last.has(key))
     const style = kept.at(-1) ?? container.parts[0]
     this.copy(container.open, container.open + 1)
     for (const [index, part] of kept.entries()) {

@@ -9,24 +9,36 @@ test('an error object says who, what and whether to try again', () => {
     data: { source: 'interceptor', code: 'access_denied' },
   })
   const limited = errorObject('rate_limited', 'Slow down.', { retry_after_ms: 50, source: 'forged', code: 1 })
-  assert.deepEqual(limited['data'], { source: 'interceptor', code: 'rate_limited', retry: 'unsent', retry_after_ms: 50 })
+  assert.deepEqual(limited['data'], {
+    source: 'interceptor',
+    code: 'rate_limited',
+    retry: 'unsent',
+    retry_after_ms: 50,
+  })
 })
 
 test('answers carry the exact id, or none', () => {
-  assert.match(errorAnswer('9007199254740993', 'internal', 'x', null).toString(), /^\{"jsonrpc":"2.0","id":9007199254740993,"error":\{/)
+  assert.match(
+    errorAnswer('9007199254740993', 'internal', 'x', null).toString(),
+    /^\{"jsonrpc":"2.0","id":9007199254740993,"error":\{/,
+  )
   assert.match(errorAnswer('"1"', 'internal', 'x', null).toString(), /"id":"1"/)
   assert.equal(JSON.parse(errorAnswer('', 'parse_error', 'x', null).toString()).id, undefined)
 })
 
 test('a result is an object or its text', () => {
   assert.equal(resultAnswer('1', { a: 1 }, false).toString(), '{"jsonrpc":"2.0","id":1,"result":{"a":1}}')
-  assert.equal(resultAnswer('1', Buffer.from('{ "n": 1.0 }'), false).toString(), '{"jsonrpc":"2.0","id":1,"result":{ "n": 1.0 }}')
+  assert.equal(
+    resultAnswer('1', Buffer.from('{ "n": 1.0 }'), false).toString(),
+    '{"jsonrpc":"2.0","id":1,"result":{ "n": 1.0 }}',
+  )
   assert.throws(() => resultAnswer('1', Buffer.from('[]'), false), TypeError)
   assert.throws(() => resultAnswer('1', Buffer.from('{"a":'), false), SyntaxError)
 })
 
 test('a modern result has a resultType', () => {
-  const result = (value: object | Buffer): unknown => JSON.parse(resultAnswer('1', value as Buffer, true).toString()).result
+  const result = (value: object | Buffer): unknown =>
+    JSON.parse(resultAnswer('1', value as Buffer, true).toString()).result
   assert.deepEqual(result({ a: 1 }), { resultType: 'complete', a: 1 })
   assert.deepEqual(result({ resultType: 'input_required' }), { resultType: 'input_required' })
   assert.deepEqual(result(Buffer.from(' { "a": 1 } ')), { resultType: 'complete', a: 1 })
@@ -43,7 +55,9 @@ test('a refusal for the model is a result that says isError', () => {
       resultType: 'complete',
       content: [{ type: 'text', text: 'Too fast.' }],
       isError: true,
-      _meta: { 'dev.sluice/error': { source: 'interceptor', code: 'rate_limited', retry: 'unsent', retry_after_ms: 9 } },
+      _meta: {
+        'dev.sluice/error': { source: 'interceptor', code: 'rate_limited', retry: 'unsent', retry_after_ms: 9 },
+      },
     },
   })
   assert.equal(JSON.parse(toolErrorAnswer('1', 'denied', 'x', null, false).toString()).result.resultType, undefined)
@@ -51,5 +65,8 @@ test('a refusal for the model is a result that says isError', () => {
 
 test('an event carries a message, on several lines where it has some', () => {
   assert.equal(sseEvent(Buffer.from('{"é":1}')).toString(), 'event: message\ndata: {"é":1}\n\n')
-  assert.equal(sseEvent(Buffer.from('{\r\n"a":\n1\r}')).toString(), 'event: message\ndata: {\ndata: "a":\ndata: 1\ndata: }\n\n')
+  assert.equal(
+    sseEvent(Buffer.from('{\r\n"a":\n1\r}')).toString(),
+    'event: message\ndata: {\ndata: "a":\ndata: 1\ndata: }\n\n',
+  )
 })

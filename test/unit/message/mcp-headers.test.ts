@@ -40,7 +40,7 @@ test('encodes only what a header cannot carry', () => {
 
 test('what is encoded decodes to itself, in a legal header value', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+    fc.property(fc.string({ unit: 'grapheme' }), text => {
       const value = encodeHeaderValue(text)
       assert.match(value, /^([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?$/)
       assert.equal(decodeHeaderValue(value), text)
@@ -80,7 +80,9 @@ test('compares a parameter header with its argument', () => {
 
 test('knows which methods repeat a name in a header', () => {
   assert.deepEqual(
-    ['tools/call', 'prompts/get', 'resources/read', 'tasks/get', 'tasks/update', 'tasks/cancel', 'tools/list', 'x'].map(mcpNameField),
+    ['tools/call', 'prompts/get', 'resources/read', 'tasks/get', 'tasks/update', 'tasks/cancel', 'tools/list', 'x'].map(
+      mcpNameField,
+    ),
     ['name', 'name', 'uri', 'taskId', 'taskId', 'taskId', '', ''],
   )
   assert.deepEqual(['tools/call', 'tools/list'].map(needsMcpName), [true, false])

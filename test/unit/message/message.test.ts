@@ -35,7 +35,7 @@ test('parses once, and again after an edit', () => {
   const wire = message(CALL)
   const first = wire.json()
   assert.equal(wire.json(), first)
-  wire.edit((json) => {
+  wire.edit(json => {
     params(json)['extra'] = true
   })
   assert.notEqual(wire.json(), first)
@@ -45,7 +45,7 @@ test('parses once, and again after an edit', () => {
 
 test('an edit keeps all other text', () => {
   const wire = message(CALL)
-  wire.edit((json) => {
+  wire.edit(json => {
     ;(params(json)['arguments'] as JsonObject)['q'] = 'y'
   })
   assert.equal(wire.body.toString(), CALL.replace('"x"', '"y"'))
@@ -55,7 +55,7 @@ test('an edit keeps all other text', () => {
 test('an edit that changes nothing is none', () => {
   const wire = message(CALL)
   const body = wire.body
-  wire.edit((json) => {
+  wire.edit(json => {
     params(json)['name'] = 'search'
   })
   assert.equal(wire.body, body)
@@ -64,7 +64,7 @@ test('an edit that changes nothing is none', () => {
 
 test('a changed name shows', () => {
   const wire = message(CALL)
-  wire.edit((json) => {
+  wire.edit(json => {
     params(json)['name'] = 'find'
   })
   assert.deepEqual([wire.name, wire.envelope.name, wire.envelope.idText], ['find', 'find', '9007199254740993'])
@@ -72,7 +72,7 @@ test('a changed name shows', () => {
 
 test('a response keeps the method and name it answers', () => {
   const wire = message('{"jsonrpc":"2.0","id":1,"result":{"isError":false}}', 'tools/call', 'search')
-  wire.edit((json) => {
+  wire.edit(json => {
     ;(json['result'] as JsonObject)['isError'] = true
   })
   assert.deepEqual([wire.method, wire.name, wire.envelope.toolError], ['tools/call', 'search', true])
@@ -81,22 +81,26 @@ test('a response keeps the method and name it answers', () => {
 test('refuses edits that make another message of it, and stays as it was', () => {
   const wire = message(CALL)
   const wrong: [RegExp, (json: JsonObject) => void][] = [
-    [/id of a message/, (json) => void (json['id'] = 2)],
-    [/id of a message/, (json) => void (json['id'] = '9007199254740993')],
-    [/would be a notification/, (json) => void delete json['id']],
-    [/not be valid/, (json) => void delete json['method']],
-    [/not be valid/, (json) => void (json['params'] = [])],
-    [/not be valid/, (json) => void (json['Method'] = 'x')],
-    [/not be valid/, (json) => void (params(json)['Name'] = 'x')],
+    [/id of a message/, json => void (json['id'] = 2)],
+    [/id of a message/, json => void (json['id'] = '9007199254740993')],
+    [/would be a notification/, json => void delete json['id']],
+    [/not be valid/, json => void delete json['method']],
+    [/not be valid/, json => void (json['params'] = [])],
+    [/not be valid/, json => void (json['Method'] = 'x')],
+    [/not be valid/, json => void (params(json)['Name'] = 'x')],
     [/promise/, (async () => {}) as (json: JsonObject) => void],
   ]
   for (const [why, change] of wrong) {
-    assert.throws(() => wire.edit(change), (error) => error instanceof TypeError && why.test(error.message))
+    assert.throws(
+      () => wire.edit(change),
+      error => error instanceof TypeError && why.test(error.message),
+    )
   }
-  assert.throws(() =>
-    wire.edit(() => {
-      throw new RangeError('mine')
-    }),
+  assert.throws(
+    () =>
+      wire.edit(() => {
+        throw new RangeError('mine')
+      }),
     RangeError,
   )
   assert.deepEqual([wire.body.toString(), wire.edited, wire.name], [CALL, false, 'search'])
@@ -104,7 +108,9 @@ test('refuses edits that make another message of it, and stays as it was', () =>
 
 test('replaces the whole text', () => {
   const wire = message(CALL)
-  wire.replace(new TextEncoder().encode('{"jsonrpc":"2.0","method":"tools/call","id":9007199254740993,"params":{"name":"b"}}'))
+  wire.replace(
+    new TextEncoder().encode('{"jsonrpc":"2.0","method":"tools/call","id":9007199254740993,"params":{"name":"b"}}'),
+  )
   assert.deepEqual([wire.name, wire.edits, Buffer.isBuffer(wire.body)], ['b', 1, true])
   assert.throws(() => wire.replace(Buffer.from('{"jsonrpc":"2.0","method":"tools/call","id":1}')), /id of a message/)
   assert.throws(() => wire.replace(Buffer.from('{')), /not be valid/)
@@ -121,7 +127,10 @@ test('the bytes given to replace may be reused', () => {
 
 test('ids above 2^53 that look alike as numbers are still different', () => {
   const wire = message(CALL)
-  assert.throws(() => wire.replace(Buffer.from(CALL.replace('9007199254740993', '9007199254740992'))), /id of a message/)
+  assert.throws(
+    () => wire.replace(Buffer.from(CALL.replace('9007199254740993', '9007199254740992'))),
+    /id of a message/,
+  )
 })
 
 test('needs edits: true', () => {
@@ -136,7 +145,7 @@ test('a shadow copy shares bytes and nothing else', () => {
   const copy = wire.shadowCopy()
   assert.equal(copy.body, wire.body)
   copy.editable = true
-  copy.edit((json) => {
+  copy.edit(json => {
     params(json)['name'] = 'other'
   })
   assert.deepEqual([wire.name, wire.edited, copy.name, copy.edited], ['search', false, 'other', true])

@@ -16,7 +16,20 @@ test('says which member comes first', () => {
 })
 
 test('does not guess', () => {
-  for (const text of ['', '{', '[', '{}', '{"jsonrpc":"2.0"}', '"result"', '{"id":{"result":1', '{"a" "result":1', '{"resul', '{"x":"result"}', 'null', '{"Result":1}']) {
+  for (const text of [
+    '',
+    '{',
+    '[',
+    '{}',
+    '{"jsonrpc":"2.0"}',
+    '"result"',
+    '{"id":{"result":1',
+    '{"a" "result":1',
+    '{"resul',
+    '{"x":"result"}',
+    'null',
+    '{"Result":1}',
+  ]) {
     assert.equal(peek(text), 'unknown', text)
   }
 })
@@ -35,7 +48,16 @@ test('finds isError with any white space, and not inside strings', () => {
   for (const text of ['{"isError":true}', '{"isError" : \n\ttrue}', '{"isError":false,"x":{"isError": true}}']) {
     assert.equal(hasToolError(Buffer.from(text)), true, text)
   }
-  for (const text of ['', '{"isError":false}', '{"isError":"true"}', '{"text":"{\\"isError\\":true}"}', '"isError"', '"isError":', '"isError":tru', '{"iserror":true}']) {
+  for (const text of [
+    '',
+    '{"isError":false}',
+    '{"isError":"true"}',
+    '{"text":"{\\"isError\\":true}"}',
+    '"isError"',
+    '"isError":',
+    '"isError":tru',
+    '{"iserror":true}',
+  ]) {
     assert.equal(hasToolError(Buffer.from(text)), false, text)
   }
 })

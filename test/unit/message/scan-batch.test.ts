@@ -13,10 +13,10 @@ test('reads each element with its range', () => {
   assert.ok(Array.isArray(items))
   const bytes = Buffer.from(text)
   assert.deepEqual(
-    items.map((item) => bytes.toString('utf8', item.start, item.end)),
+    items.map(item => bytes.toString('utf8', item.start, item.end)),
     ['{"jsonrpc":"2.0","id":1,"method":"ping"}', '{"jsonrpc":"2.0","method":"é"}', '{"id":2,"x":1}', '7'],
   )
-  const [first, second, third, fourth] = items.map((item) => item.envelope)
+  const [first, second, third, fourth] = items.map(item => item.envelope)
   assert.ok(first instanceof Envelope && first.idText === '1' && first.method === 'ping')
   assert.ok(second instanceof Envelope && second.kind === 'notification' && second.method === 'é')
   assert.ok(third instanceof ScanFault && third.code === 'invalid_request' && third.idText === '2')

@@ -38,7 +38,7 @@ function fault(text: string | Buffer, maxDepth = MAX_DEPTH): ScanFault {
 }
 
 test('reads the samples', () => {
-  const found = SAMPLES.map((text) => {
+  const found = SAMPLES.map(text => {
     const { kind, method, name, idText, id } = envelope(text)
     return [kind, method, name, idText, id]
   })
@@ -97,7 +97,18 @@ test('takes the name from where the method says', () => {
 })
 
 test('keeps the exact text of an id', () => {
-  for (const id of ['0', '-0', '-12', '123456789012345', '1234567890123456', '9007199254740993', '1.0', '""', '"\\u0061"', '"é"']) {
+  for (const id of [
+    '0',
+    '-0',
+    '-12',
+    '123456789012345',
+    '1234567890123456',
+    '9007199254740993',
+    '1.0',
+    '""',
+    '"\\u0061"',
+    '"é"',
+  ]) {
     assert.equal(envelope(`{"jsonrpc":"2.0","id": ${id} ,"method":"ping"}`).idText, id)
   }
 })
@@ -140,7 +151,22 @@ test('agrees with JSON.parse on random JSON, spaced and damaged', () => {
 })
 
 test('agrees with JSON.parse on strings of every length around the word-wise search', () => {
-  for (const odd of ['"', '\\', '\\n', '\u0000', '\u001f', '\u0020', '\u0021', '\u0023', '\u007f', '\u0080', 'é', '日', '\\u00e9', '\\x']) {
+  for (const odd of [
+    '"',
+    '\\',
+    '\\n',
+    '\u0000',
+    '\u001f',
+    '\u0020',
+    '\u0021',
+    '\u0023',
+    '\u007f',
+    '\u0080',
+    'é',
+    '日',
+    '\\u00e9',
+    '\\x',
+  ]) {
     for (let length = 40; length < 62; length++) {
       for (let tail = 0; tail < 6; tail++) {
         const text = `"${'a'.repeat(length)}${odd}${'b'.repeat(tail)}"`
@@ -160,7 +186,10 @@ test('finds what JSON.parse finds', () => {
       uri: names,
       taskId: names,
       arguments: fc.jsonValue({ maxDepth: 3 }),
-      _meta: fc.dictionary(fc.constantFrom('progressToken', 'io.modelcontextprotocol/protocolVersion', 'v/x'), fc.jsonValue()),
+      _meta: fc.dictionary(
+        fc.constantFrom('progressToken', 'io.modelcontextprotocol/protocolVersion', 'v/x'),
+        fc.jsonValue(),
+      ),
       other: fc.jsonValue(),
     },
     { requiredKeys: [] },
@@ -168,15 +197,23 @@ test('finds what JSON.parse finds', () => {
   const message = fc.record({
     jsonrpc: fc.constant('2.0'),
     id: fc.oneof(fc.integer(), fc.string({ unit: 'binary' })),
-    method: fc.oneof(fc.constantFrom('tools/call', 'tools/list', 'resources/read', 'tasks/get'), fc.string({ minLength: 1 })),
+    method: fc.oneof(
+      fc.constantFrom('tools/call', 'tools/list', 'resources/read', 'tasks/get'),
+      fc.string({ minLength: 1 }),
+    ),
     params: member,
   })
   fc.assert(
     fc.property(message, fc.nat(2), (value, indent) => {
       const text = JSON.stringify(value, null, indent)
       const found = envelope(text)
-      const parsed = JSON.parse(Buffer.from(text).toString()) as { params: JsonObject; method: string; id: string | number }
-      const name = (key: string): string => (typeof parsed.params[key] === 'string' ? (parsed.params[key] as string) : '')
+      const parsed = JSON.parse(Buffer.from(text).toString()) as {
+        params: JsonObject
+        method: string
+        id: string | number
+      }
+      const name = (key: string): string =>
+        typeof parsed.params[key] === 'string' ? (parsed.params[key] as string) : ''
       const fields = new Map([
         ['tools/call', 'name'],
         ['resources/read', 'uri'],

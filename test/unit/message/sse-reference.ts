@@ -57,7 +57,7 @@ export function referenceEvents(stream: Buffer): { events: SeenEvent[]; leftover
 
 /** Cuts a stream at the given places (taken modulo its length). */
 export function cut(stream: Buffer, places: readonly number[]): Buffer[] {
-  const sorted = [...new Set(places.map((place) => place % (stream.length + 1)))].sort((a, b) => a - b)
+  const sorted = [...new Set(places.map(place => place % (stream.length + 1)))].sort((a, b) => a - b)
   const chunks: Buffer[] = []
   let from = 0
   for (const place of [...sorted, stream.length]) {

@@ -17,7 +17,7 @@ function split(chunks: readonly Buffer[], max = MAX): { events: SeenEvent[]; lef
 
 /** Moves an LF that a cut tore from its CR back to where it belongs. */
 function healed(found: { events: SeenEvent[]; leftover: string }): { events: SeenEvent[]; leftover: string } {
-  const events = found.events.map((event) => ({ ...event }))
+  const events = found.events.map(event => ({ ...event }))
   let leftover = found.leftover
   for (const [index, event] of events.entries()) {
     const next = events[index + 1]?.raw ?? leftover
@@ -31,11 +31,33 @@ function healed(found: { events: SeenEvent[]; leftover: string }): { events: See
 }
 
 const line = fc.oneof(
-  fc.constantFrom('data: {"a":1}', 'data:{"b":"é日"}', 'data', 'data:', 'data: ', 'data:  x', 'dataX: 1', 'Data: 1', 'dat'),
-  fc.constantFrom('', '', ':', ': comment', 'id: 7', 'id', 'id:', 'id: a\0b', 'event: message', 'event: endpoint', 'event:'),
+  fc.constantFrom(
+    'data: {"a":1}',
+    'data:{"b":"é日"}',
+    'data',
+    'data:',
+    'data: ',
+    'data:  x',
+    'dataX: 1',
+    'Data: 1',
+    'dat',
+  ),
+  fc.constantFrom(
+    '',
+    '',
+    ':',
+    ': comment',
+    'id: 7',
+    'id',
+    'id:',
+    'id: a\0b',
+    'event: message',
+    'event: endpoint',
+    'event:',
+  ),
   fc.constantFrom('retry: 100', 'retry', 'unknown: x', '\ufeffdata: bom', ` data: ${'x'.repeat(70)}`),
-  fc.string({ minLength: 20, maxLength: 120 }).map((text) => `data: ${text.replace(/[\r\n]/g, ' ')}`),
-  fc.string({ maxLength: 12 }).map((text) => text.replace(/[\r\n]/g, '')),
+  fc.string({ minLength: 20, maxLength: 120 }).map(text => `data: ${text.replace(/[\r\n]/g, ' ')}`),
+  fc.string({ maxLength: 12 }).map(text => text.replace(/[\r\n]/g, '')),
 )
 const stream = fc
   .tuple(fc.boolean(), fc.array(fc.tuple(line, fc.constantFrom('\n', '\r\n', '\r')), { maxLength: 24 }), line)
@@ -66,7 +88,7 @@ test('keeps every byte: raws and leftover are the stream', () => {
   fc.assert(
     fc.property(stream, places, (bytes, cuts) => {
       const { events, leftover } = split(cut(bytes, cuts))
-      assert.equal(events.map((event) => event.raw).join('') + leftover, bytes.toString('latin1'))
+      assert.equal(events.map(event => event.raw).join('') + leftover, bytes.toString('latin1'))
     }),
     { numRuns: 500 },
   )
@@ -78,12 +100,12 @@ test('agrees with eventsource-parser on data, type and id', () => {
       const bytes = Buffer.from(lines.flat().join(''))
       const theirs: (string | undefined)[][] = []
       const parser = createParser({
-        onEvent: (event) => void theirs.push([event.data, event.event ?? 'message', event.id]),
+        onEvent: event => void theirs.push([event.data, event.event ?? 'message', event.id]),
       })
       parser.feed(new TextDecoder().decode(bytes))
-      const ours = split(cut(bytes, cuts)).events.filter((event) => event.data !== null)
+      const ours = split(cut(bytes, cuts)).events.filter(event => event.data !== null)
       assert.deepEqual(
-        ours.map((event) => [event.data, event.eventType]),
+        ours.map(event => [event.data, event.eventType]),
         theirs.filter(([data]) => data !== '').map(([data, type]) => [data, type]),
       )
     }),
@@ -126,7 +148,14 @@ test('hands out an event at its last byte', () => {
 
 test('stops at an oversized event, in one chunk or in many', () => {
   const text = `data: a\n\ndata: ${'x'.repeat(100)}\n\ndata: b\n\n`
-  for (const chunks of [[Buffer.from(text)], cut(Buffer.from(text), [12, 40, 80]), cut(Buffer.from(text), [...text].map((_, i) => i))]) {
+  for (const chunks of [
+    [Buffer.from(text)],
+    cut(Buffer.from(text), [12, 40, 80]),
+    cut(
+      Buffer.from(text),
+      [...text].map((_, i) => i),
+    ),
+  ]) {
     const found = split(chunks, 50)
     assert.equal(found.oversize, 1)
     assert.equal(found.events.length, 1)
@@ -146,7 +175,7 @@ test('passes an oversized event in parts where the sink takes them, and goes on 
   const big = `id: 9\r\ndata: ${'x'.repeat(90)}\r\n: c\r\n\r\n`
   const text = `data: a\n\n${big}data: b\n\n${big}data: c\n\n`
   fc.assert(
-    fc.property(places, (cuts) => {
+    fc.property(places, cuts => {
       const seen: string[] = []
       const sink = {
         onEvent: (raw: Buffer) => void seen.push(`event ${raw}`),
@@ -156,9 +185,9 @@ test('passes an oversized event in parts where the sink takes them, and goes on 
       const splitter = new SseSplitter(50)
       for (const chunk of cut(Buffer.from(text), cuts)) splitter.push(chunk, sink)
       assert.equal(splitter.leftover().length, 0)
-      assert.equal(seen.filter((entry) => entry === 'oversize').length, 2)
-      assert.equal(seen.filter((entry) => entry.startsWith('event ')).length, 3)
-      assert.equal(seen.map((entry) => (entry === 'oversize' ? '' : entry.replace('event ', ''))).join(''), text)
+      assert.equal(seen.filter(entry => entry === 'oversize').length, 2)
+      assert.equal(seen.filter(entry => entry.startsWith('event ')).length, 3)
+      assert.equal(seen.map(entry => (entry === 'oversize' ? '' : entry.replace('event ', ''))).join(''), text)
     }),
     { numRuns: 500 },
   )
@@ -190,7 +219,9 @@ test('a rebuilt event parses to the new data and the same rest', () => {
   fc.assert(
     fc.property(stream, fc.json(), (bytes, json) => {
       for (const event of referenceEvents(bytes).events) {
-        const [again, ...none] = referenceEvents(rebuildEvent(Buffer.from(event.raw, 'latin1'), Buffer.from(json))).events
+        const [again, ...none] = referenceEvents(
+          rebuildEvent(Buffer.from(event.raw, 'latin1'), Buffer.from(json)),
+        ).events
         assert.equal(none.length, 0)
         assert.deepEqual({ ...again, raw: '' }, { ...event, raw: '', data: json })
       }

@@ -48,7 +48,7 @@ test('agrees with the reference, cut anywhere', () => {
       assert.equal(tail.atBoundary, leftover === '')
       assert.equal(
         tail.sawFinal,
-        events.some((event) => isFinal(event.data)),
+        events.some(event => isFinal(event.data)),
       )
       // A line counts once it has ended, in an unfinished event too.
       const ids = bytes.toString().matchAll(/(?:^|[\r\n]|\ufeff)id: 7(?=[\r\n])/g)
@@ -64,7 +64,13 @@ test('decides by the first bytes of large data, whole or in pieces', () => {
   const late = Buffer.from(`data: {"jsonrpc":"2.0","id":"${'y'.repeat(600)}","result":{}}\n\n`)
   for (const size of [1, 7, 100, 600, 10_000]) {
     const places = Array.from({ length: 60 }, (_, i) => (i + 1) * size)
-    const within = (bytes: Buffer): StreamTail => follow(cut(bytes, places.filter((place) => place < bytes.length)))
+    const within = (bytes: Buffer): StreamTail =>
+      follow(
+        cut(
+          bytes,
+          places.filter(place => place < bytes.length),
+        ),
+      )
     assert.deepEqual([within(final).sawFinal, within(final).sawUnknown], [true, false])
     assert.deepEqual([within(call).sawFinal, within(call).sawUnknown], [false, false])
     assert.deepEqual([within(late).sawFinal, within(late).sawUnknown], [false, true])

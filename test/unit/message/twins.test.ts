@@ -21,7 +21,7 @@ function assertAccepted(text: string): void {
 /** Spellings that some parser takes for the key: case, escapes, letters that fold to ASCII. */
 function spellings(key: string): string[] {
   const escaped = `\\u${key.charCodeAt(0).toString(16).padStart(4, '0')}${key.slice(1)}`
-  const swapped = [...key].map((c) => (c === c.toLowerCase() ? c.toUpperCase() : c.toLowerCase())).join('')
+  const swapped = [...key].map(c => (c === c.toLowerCase() ? c.toUpperCase() : c.toLowerCase())).join('')
   const folded = [
     key.replace(/s/i, '\u017f'),
     key.replace(/k/i, '\u212a'),
@@ -30,7 +30,7 @@ function spellings(key: string): string[] {
     key.replace(/i/i, '\u0131'),
     key.replace(/i/i, '\u0130'),
   ]
-  const all = [key, key.toUpperCase(), swapped, key.replace(/[a-z]/i, (c) => c.toUpperCase()), escaped, ...folded]
+  const all = [key, key.toUpperCase(), swapped, key.replace(/[a-z]/i, c => c.toUpperCase()), escaped, ...folded]
   return all.filter((spelling, index) => index === 0 || (spelling !== key && all.indexOf(spelling) === index))
 }
 
@@ -88,15 +88,22 @@ test('refuses twins in the ref of a completion, and only there', () => {
 })
 
 test('a single key written with escapes is the key', () => {
-  const found = scan(Buffer.from('{"jsonrpc":"2.0","\\u0069d":8,"m\\u0065thod":"tools/call","params":{"n\\u0061me":"t"}}'), 64)
+  const found = scan(
+    Buffer.from('{"jsonrpc":"2.0","\\u0069d":8,"m\\u0065thod":"tools/call","params":{"n\\u0061me":"t"}}'),
+    64,
+  )
   assert.ok(found instanceof Envelope)
   assert.deepEqual([found.method, found.name, found.idText], ['tools/call', 't', '8'])
 })
 
 test('leaves all other keys alone', () => {
   assertAccepted('{"jsonrpc":"2.0","id":1,"method":"x","extra":1,"Extra":2,"extra":3}')
-  assertAccepted('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"name":1,"Name":2,"id":3,"id":4}}}')
-  assertAccepted('{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"progressToken":1,"ProgressToken":2,"name":3}}}')
+  assertAccepted(
+    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"name":1,"Name":2,"id":3,"id":4}}}',
+  )
+  assertAccepted(
+    '{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"progressToken":1,"ProgressToken":2,"name":3}}}',
+  )
   assertAccepted('{"jsonrpc":"2.0","id":1,"result":{"isError":true,"iserror":false,"method":1,"id":2,"ID":3}}')
   assertAccepted('{"jsonrpc":"2.0","id":1,"method":"x","params":{"name_":1,"nam":2,"uris":3,"naïve":4}}')
 })
