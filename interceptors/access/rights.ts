@@ -60,10 +60,5 @@ function decide(rules: ClientRules | null, server: string, defaultPolicy: 'allow
 function toolsOf({ allowedTools }: ClientRules, server: string): GlobList {
   if (allowedTools === null) return EVERYTHING
   const list = Object.hasOwn(allowedTools, server) ? allowedTools[server] : allowedTools['*']
-  return list === undefined ? EVERYTHING : toList(list)
-}
-
-/** `[]` allows nothing. */
-function toList(patterns: readonly string[]): GlobList {
-  return new GlobList(patterns.length === 0 ? ['!*'] : patterns)
+  return list === undefined ? EVERYTHING : new GlobList(list)
 }

@@ -39,7 +39,7 @@ export function globProblem(pattern: string): string | null {
   }
 }
 
-/** A list of globs: it fits what at least one fits, and no one with `!` before it. Only `!` ones: all but those. */
+/** A list of globs: it fits what at least one fits, and no one with `!` before it. Only `!` ones: all but those. None: nothing. */
 export class GlobList {
   /** As written. */
   readonly patterns: readonly string[]
@@ -54,7 +54,7 @@ export class GlobList {
     const positive = patterns.filter(pattern => !pattern.startsWith('!'))
     this.any = negative.length === 0 && positive.includes('*')
     this.#negative = negative.map(pattern => compileGlob(pattern.slice(1)))
-    this.#positive = positive.length === 0 ? [() => true] : positive.map(compileGlob)
+    this.#positive = positive.length === 0 && negative.length > 0 ? [() => true] : positive.map(compileGlob)
   }
 
   fits(text: string): boolean {
@@ -109,7 +109,8 @@ function skip(pattern: string, at: number): number {
 
 function classEnd(pattern: string, open: number): number {
   // A "]" right behind "[" or "[!" is a member of the class.
-  let at = open + (pattern[open + 1] === '!' ? 3 : 2)
+  let at = open + (pattern[open + 1] === '!' ? 2 : 1)
+  if (pattern[at] === ']') at++
   while (at < pattern.length && pattern[at] !== ']') at += pattern[at] === '\\' ? 2 : 1
   if (at >= pattern.length) throw new SyntaxError('"[" without "]"; write \\[ for the character')
   return at

@@ -7,6 +7,8 @@ import { YamlSource } from './yaml-source.ts'
 /** The largest configuration or policy file that is read, in bytes. */
 export const MAX_YAML_BYTES = 4 * 1024 * 1024
 
+const LOST = 'bad YAML: '
+
 /** How often anchors may be repeated, against files that unfold without end. */
 const MAX_ALIASES = 1000
 
@@ -21,7 +23,7 @@ export function parseYaml(text: string, file: string, env: NodeJS.ProcessEnv): Y
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true, merge: true })
   const problems = [...document.errors, ...document.warnings]
-  const diagnostics = firstOfLine(problems.map(problem => syntaxProblem(problem, text, file, lines)))
+  const diagnostics = untilLost(problems.map(problem => syntaxProblem(problem, text, file, lines)))
   if (diagnostics.length > 0) return new YamlSource(file, null, diagnostics, null)
   const expansions = expandScalars(document, env, (node, problem) => {
     const from = node.range?.[0] ?? 0
@@ -32,9 +34,11 @@ export function parseYaml(text: string, file: string, env: NodeJS.ProcessEnv): Y
   return new YamlSource(file, toData(document, file, diagnostics), diagnostics, { document, lines, expansions })
 }
 
-/** The parser stumbles over the rest of a line that it did not understand: that helps nobody. */
-function firstOfLine(diagnostics: readonly Diagnostic[]): Diagnostic[] {
-  return inOrder(diagnostics).filter((diagnostic, i, all) => diagnostic.line !== all[i - 1]?.line)
+/** Behind something it did not understand, the parser stumbles over all the rest: that helps nobody. */
+function untilLost(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  const sorted = inOrder(diagnostics)
+  const lost = sorted.findIndex(diagnostic => diagnostic.text.startsWith(LOST))
+  return lost === -1 ? sorted : sorted.slice(0, lost + 1)
 }
 
 function readText(file: string): string | Diagnostic {
@@ -110,7 +114,7 @@ function syntaxText(error: YAMLError, text: string, line: string): string {
     case 'TAG_RESOLVE_FAILED':
       return `"${word}" is a YAML tag here: write '${word}' in quotes to mean the text`
     default:
-      return `bad YAML: ${error.message.replace(/\.$/, '')}${referenceHint(line)}`
+      return `${LOST}${error.message.replace(/\.$/, '')}${referenceHint(line)}`
   }
 }
 
