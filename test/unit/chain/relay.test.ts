@@ -187,7 +187,7 @@ describe('waiting', () => {
       const { reply } = run([
         { hooks: { request: hook, end: (_x, outcome) => ended.resolve(outcome) }, timeoutMs: 5 },
       ])
-      assert.equal((await ended.promise).status, 'denied')
+      assert.equal((await ended.promise).status, 'failed')
       assert.match(reply.text, /interceptor_(failed|timeout)/)
     }
   })
