@@ -71,7 +71,7 @@ export class ScriptedAnswer {
 
   /** Never answers. Await `closed` to see the proxy give up. */
   hang(): void {
-    this.outgoing.flushHeaders = () => {}
+    // Nothing is sent: the name tells readers of a script that this is on purpose.
   }
 
   /** Cuts the connection without an answer, as a crashing server does. */
