@@ -76,8 +76,22 @@ describe('the reader of source files', () => {
       facts.asyncs.map(one => one.name),
       ['Third.fourth', 'sixth'],
     )
-    assert.equal(facts.functions.at(-1)?.argumentOf, 'describe')
     assert.equal(facts.lines, 25)
+  })
+
+  it('tells chapters of tests from functions', () => {
+    const facts = read(`
+      describe('a', () => {
+        it('b', () => { check() })
+      })
+      function chapter() { for (const x of [1]) it('c', () => {}) }
+      function check() { const it = 1 }
+    `)
+    const chapters = facts.functions.filter(one => one.declaresTests)
+    assert.deepEqual(
+      chapters.map(one => `${one.name} ${one.line}`),
+      ['(anonymous) 2', 'chapter 5'],
+    )
   })
 
   it('counts overloads once and nested functions each', () => {

@@ -28,8 +28,8 @@ export interface FunctionFacts {
   /** From its first to its last line, without its doc comment. */
   readonly lines: number
   readonly isAsync: boolean
-  /** The name of the function it is an argument of, `''` otherwise: tells `describe(…)` blocks from code. */
-  readonly argumentOf: string
+  /** Whether it declares tests (`describe`, `it`, …): then it is a chapter, not a function. */
+  readonly declaresTests: boolean
 }
 
 export interface FileFacts {
@@ -151,7 +151,7 @@ function readFunction(node: Node, source: SourceFile): FunctionFacts {
   const lines = lineOf(node.end, source) - line + 1
   const modifiers = (node as unknown as { modifiers?: readonly Node[] }).modifiers ?? []
   const isAsync = modifiers.some(modifier => modifier.kind === SyntaxKind.AsyncKeyword)
-  return { name: nameOf(node, source), line, lines, isAsync, argumentOf: argumentOf(node, source) }
+  return { name: nameOf(node, source), line, lines, isAsync, declaresTests: declaresTests(node, source) }
 }
 
 /** Its own name, else that of the variable, property or field it is the value of; methods with their class. */
@@ -166,9 +166,13 @@ function ownName(node: Node, source: SourceFile): string {
   return (node as unknown as { name?: Node }).name?.getText(source) ?? ''
 }
 
-function argumentOf(node: Node, source: SourceFile): string {
-  if (node.parent.kind !== SyntaxKind.CallExpression) return ''
-  return (node.parent as CallExpression).expression.getText(source)
+const DECLARES = new Set(['describe', 'suite', 'it', 'test'])
+
+function declaresTests(node: Node, source: SourceFile): boolean {
+  if (node.kind === SyntaxKind.CallExpression) {
+    if (DECLARES.has((node as CallExpression).expression.getText(source))) return true
+  }
+  return node.forEachChild(child => declaresTests(child, source) || undefined) === true
 }
 
 function isBarrel(source: SourceFile): boolean {
