@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInThisContext } from 'node:vm'
 import { Verdict } from '#api'
-import { jsonUpstream, memoryExchange, tableOf } from './helpers/memory-exchange.ts'
 import { Envelope } from '../proxy/message/envelope.ts'
 import { scan } from '../proxy/message/scan.ts'
+import { jsonUpstream, memoryExchange, tableOf } from './helpers/memory-exchange.ts'
 
 setFlagsFromString('--allow-natives-syntax')
 const sameShape = runInThisContext('(a, b) => %HaveSameMap(a, b)') as (a: object, b: object) => boolean
@@ -43,13 +43,13 @@ test('relay, exchange and message keep one hidden class whatever the message and
           exchange.note('n', 1)
           return message.method === 'ping' ? Verdict.deny('denied', 'no') : undefined
         },
-        response: (message) => message.edit((json) => void (json['x'] = 1)),
+        response: message => message.edit(json => void (json['x'] = 1)),
         end() {},
       },
     },
   ])
-  const runs = [tableOf([]), chain].flatMap((table) =>
-    MESSAGES.map((body) => {
+  const runs = [tableOf([]), chain].flatMap(table =>
+    MESSAGES.map(body => {
       const run = memoryExchange(table, jsonUpstream(answer), body)
       run.relay.start()
       return run.relay

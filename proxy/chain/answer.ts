@@ -1,4 +1,4 @@
-import { type ErrorCode, ERRORS, type JsonObject } from '../api/index.ts'
+import { ERRORS, type ErrorCode, type JsonObject } from '../api/index.ts'
 import { errorAnswer, resultAnswer, toolErrorAnswer } from '../message/jsonrpc.ts'
 import type { Decision } from './run.ts'
 

@@ -27,13 +27,7 @@ export class BatchRelay implements ReplyOwner {
   private streaming: boolean
   private over: boolean
 
-  constructor(
-    services: RelayServices,
-    inbound: Inbound,
-    reply: ReplyPort,
-    body: Buffer,
-    items: readonly BatchItem[],
-  ) {
+  constructor(services: RelayServices, inbound: Inbound, reply: ReplyPort, body: Buffer, items: readonly BatchItem[]) {
     this.services = services
     this.inbound = inbound
     this.reply = reply
@@ -47,7 +41,7 @@ export class BatchRelay implements ReplyOwner {
   }
 
   start(): void {
-    if (this.items.every((item) => this.isUnseen(item))) this.passWhole()
+    if (this.items.every(item => this.isUnseen(item))) this.passWhole()
     else this.split()
   }
 
@@ -114,9 +108,9 @@ export class BatchRelay implements ReplyOwner {
   }
 
   private endTogether(): void {
-    const answers = this.parts.filter((part) => part.answer !== null)
+    const answers = this.parts.filter(part => part.answer !== null)
     if (answers.length === 0) {
-      const refused = this.parts.find((part) => part.status >= 400)
+      const refused = this.parts.find(part => part.status >= 400)
       this.reply.head(refused?.status ?? 202, ['content-length', '0'])
       this.reply.end(null)
       return
@@ -125,7 +119,7 @@ export class BatchRelay implements ReplyOwner {
     for (const part of answers) pieces.push(pieces.length === 0 ? OPEN : COMMA, part.answer as Buffer)
     const body = Buffer.concat([...pieces, CLOSE])
     const status = (answers[0] as Part).status
-    const same = answers.every((part) => part.status === status)
+    const same = answers.every(part => part.status === status)
     this.reply.head(same ? status : 200, ['content-type', 'application/json', 'content-length', String(body.length)])
     this.reply.end(body)
   }
@@ -214,7 +208,12 @@ class Part implements ReplyPort {
     const { envelope } = this
     if (scan(body, 1_000) instanceof Envelope) return body
     if (!(envelope instanceof Envelope) || envelope.kind !== 'request') return null
-    return errorAnswer(envelope.idText, 'upstream_broken', `the server answered HTTP ${this.status} without a message`, null)
+    return errorAnswer(
+      envelope.idText,
+      'upstream_broken',
+      `the server answered HTTP ${this.status} without a message`,
+      null,
+    )
   }
 
   destroy(): void {

@@ -36,7 +36,8 @@ export function illegal(step: Step, answer: unknown, message: WireMessage): Slui
 /** Turns a failure into a verdict: a refusal where the entry fails closed, `undefined` where it fails open. */
 export function failure(step: Step, message: WireMessage, exchange: LiveExchange, cause: unknown): Verdict | undefined {
   const code: ErrorCode = cause instanceof SluiceError ? cause.code : 'interceptor_failed'
-  const reason = code === 'interceptor_timeout' ? `Interceptor timed out: ${step.entry}` : `Interceptor failed: ${step.entry}`
+  const reason =
+    code === 'interceptor_timeout' ? `Interceptor timed out: ${step.entry}` : `Interceptor failed: ${step.entry}`
   exchange.record({
     entry: step.entry,
     mode: step.mode,

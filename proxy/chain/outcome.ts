@@ -1,5 +1,5 @@
 import type { ErrorCode, Outcome, OutcomeStatus, Verdict } from '../api/index.ts'
-import { type ExchangeEnd, channels } from '../observe/channels.ts'
+import { channels, type ExchangeEnd } from '../observe/channels.ts'
 import type { Relay } from './relay.ts'
 
 /** What an exchange has come to so far. */

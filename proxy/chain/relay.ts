@@ -1,4 +1,4 @@
-import { type ErrorCode, type JsonObject, type SluiceError } from '../api/index.ts'
+import type { ErrorCode, JsonObject, SluiceError } from '../api/index.ts'
 import { Envelope } from '../message/envelope.ts'
 import { errorAnswer, resultAnswer } from '../message/jsonrpc.ts'
 import { WireMessage } from '../message/message.ts'
@@ -14,8 +14,8 @@ import { DEAD_SESSION_BYTES, isDeadSession } from './dead-session.ts'
 import { type ExchangeHost, LiveExchange } from './exchange.ts'
 import { tooBig } from './guard.ts'
 import { AnswerHead, withLength } from './head.ts'
-import { conclude, Tally } from './outcome.ts'
 import { Outbound } from './outbound.ts'
+import { conclude, Tally } from './outcome.ts'
 import type { Inbound, RelayServices, ReplyOwner, ReplyPort } from './ports.ts'
 import { fixHeaders, needsTools } from './rename.ts'
 import { type Decision, PENDING, type PhaseOwner, runPhase } from './run.ts'
@@ -118,7 +118,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.answerStatus = answer.status
     this.answerHeaders = answer.headers
     const phase = this.inbound.httpMethod === 'POST' ? this.exchange.plan.toClient.response : null
-    const from = phase === null ? -1 : phase.steps.findIndex((step) => step.slot < decision.step.slot)
+    const from = phase === null ? -1 : phase.steps.findIndex(step => step.slot < decision.step.slot)
     if (phase === null || from === -1) this.sendAnswer(answer)
     else this.up(this.clientMessage(answer.body), phase, from)
   }
@@ -126,7 +126,8 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   private refuseNotification(decision: Decision): void {
     this.settle(decision)
     if (decision.verdict.action === 'drop') this.sendAnswer(ACCEPTED)
-    else this.sendAnswer(errorReply(decision.verdict.code ?? 'denied', decision.verdict.reason, '', decision.verdict.data))
+    else
+      this.sendAnswer(errorReply(decision.verdict.code ?? 'denied', decision.verdict.reason, '', decision.verdict.data))
   }
 
   /** The server waits for an answer to a request of its own: it gets another one in place of the client's. */
@@ -309,7 +310,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   /** A JSON answer is larger than anyone looks at: refused where an entry says `deny`, else it passes unseen. */
   private overflow(collector: Collector): void {
     const { phase } = collector
-    const index = phase === null ? -1 : phase.steps.findIndex((step) => step.tooBig === 'deny')
+    const index = phase === null ? -1 : phase.steps.findIndex(step => step.tooBig === 'deny')
     const step = phase?.steps[index]
     if (phase === null || step === undefined) {
       this.pass(this.head as AnswerHead)
@@ -372,7 +373,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   }
 
   private unreadable(phase: Phase, body: Buffer, why: string): void {
-    const closed = phase.steps.some((step) => step.onFailure === 'closed')
+    const closed = phase.steps.some(step => step.onFailure === 'closed')
     if (body.length === 0 && this.expectsAnswer && this.answerStatus < 300) this.failEmpty()
     else if (closed && body.length > 0) this.uninspectable(why)
     else this.sendRaw(body)
@@ -436,7 +437,12 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.tally.endMs = performance.now()
     if (this.mode === 'events') this.events?.fail(error)
     else if (this.tail !== null) endBroken(this, this.tail, error)
-    else this.failLocally(error.code, error.message, error.retryAfterMs < 0 ? null : { retry_after_ms: error.retryAfterMs })
+    else
+      this.failLocally(
+        error.code,
+        error.message,
+        error.retryAfterMs < 0 ? null : { retry_after_ms: error.retryAfterMs },
+      )
   }
 
   /**
@@ -459,7 +465,12 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   fault(error: unknown): void {
     this.flow?.abort()
     const detail = error instanceof Error ? error.stack : String(error)
-    const fields = { exchange: this.exchange.id, server: this.inbound.server, method: this.message.method, error: detail }
+    const fields = {
+      exchange: this.exchange.id,
+      server: this.inbound.server,
+      method: this.message.method,
+      error: detail,
+    }
     channels.notice.publish({ level: 'error', text: 'the proxy failed', fields })
     if (!this.finished) this.failLocally('internal', 'the proxy failed; its log says why', null)
   }

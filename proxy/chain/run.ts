@@ -143,8 +143,8 @@ class Waiting {
   wait(promise: PromiseLike<unknown>): void {
     this.timer = setTimeout(onTimeout, this.step.timeoutMs, this)
     promise.then(
-      (answer) => this.finish(() => settled(this.step, this.message, this.exchange, answer)),
-      (error) => this.finish(() => this.failed(error)),
+      answer => this.finish(() => settled(this.step, this.message, this.exchange, answer)),
+      error => this.finish(() => this.failed(error)),
     )
   }
 
@@ -197,8 +197,8 @@ function runShadow(step: Step, message: WireMessage, exchange: LiveExchange): vo
     const answer = invoke(step, copy, exchange)
     if (isPromise(answer)) {
       answer.then(
-        (late) => recordStep(step, copy, exchange, settled(step, copy, exchange, late), before),
-        (error) => void failure(step, copy, exchange, error),
+        late => recordStep(step, copy, exchange, settled(step, copy, exchange, late), before),
+        error => void failure(step, copy, exchange, error),
       )
     } else {
       recordStep(step, copy, exchange, settled(step, copy, exchange, answer), before)

@@ -80,7 +80,10 @@ export class EventStream implements SseSink, PhaseOwner {
     }
     const envelope = scan(data, this.relay.services.maxDepth)
     if (!(envelope instanceof Envelope)) {
-      this.breakOff('uninspectable', `an event of ${this.relay.inbound.server} is not a JSON-RPC message: ${envelope.text}`)
+      this.breakOff(
+        'uninspectable',
+        `an event of ${this.relay.inbound.server} is not a JSON-RPC message: ${envelope.text}`,
+      )
       return
     }
     this.raw = raw

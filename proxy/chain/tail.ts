@@ -33,9 +33,12 @@ function sniffToolError(relay: Relay, chunk: Buffer): void {
 
 /**
  * Ends a half-written event so that no client takes it for a message: an event of a type that nobody knows is ignored
- * (WHATWG HTML, 9.2.6; the SDKs read only `message`).
+ * (HTML, 9.2.6; the SDKs read only `message`). A line cut in two ends with NUL, because half an `id` or `retry` is one
+ * too, and with NUL it is none.
  */
-const CUT_EVENT = Buffer.from('\nevent: sluice-incomplete\n\n')
+const CUT_EVENT = 'event: sluice-incomplete\n\n'
+const CUT_BETWEEN_LINES = Buffer.from(CUT_EVENT)
+const CUT_IN_LINE = Buffer.from(`\0\n${CUT_EVENT}`)
 
 /**
  * Ends a stream that was passed on unseen. When the response was in it, all is well. When the server broke off, or closed
@@ -43,12 +46,13 @@ const CUT_EVENT = Buffer.from('\nevent: sluice-incomplete\n\n')
  * if it gave an event id to resume from (2025-11-25, Streamable HTTP, "polling"): that is mirrored.
  */
 export function endBroken(relay: Relay, tail: StreamTail, error: SluiceError | null): void {
-  const polling = error === null && relay.inbound.era === 'legacy' && tail.sawEventId
-  if (tail.sawFinal || polling) {
+  const polling = relay.inbound.era === 'legacy' && tail.sawEventId
+  // An event whose first bytes do not tell what it is may well have been the response.
+  if (tail.sawFinal || (error === null && (polling || tail.sawUnknown))) {
     relay.finishWith(null)
     return
   }
-  if (!tail.atBoundary) relay.reply.write(CUT_EVENT)
+  if (!tail.atBoundary) relay.reply.write(tail.inLine ? CUT_IN_LINE : CUT_BETWEEN_LINES)
   endWithError(relay, error)
 }
 

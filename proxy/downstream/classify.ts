@@ -63,7 +63,8 @@ function notification(metaVersion: string, envelope: Envelope, head: RequestHead
 
 function versionMismatch(metaVersion: string, head: RequestHead): Mismatch | null {
   if (head.version === metaVersion) return null
-  const text = head.version === '' ? 'the header MCP-Protocol-Version is missing' : 'MCP-Protocol-Version and params._meta differ'
+  const text =
+    head.version === '' ? 'the header MCP-Protocol-Version is missing' : 'MCP-Protocol-Version and params._meta differ'
   return { code: 'header_mismatch', text }
 }
 

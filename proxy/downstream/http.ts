@@ -33,7 +33,7 @@ export class Downstream implements VisitHost {
 
   /** Takes another set of servers into use; exchanges that run keep theirs. */
   setRoutes(routes: readonly ServerRoute[]): void {
-    this.routes = new Map(routes.map((route) => [route.name, route]))
+    this.routes = new Map(routes.map(route => [route.name, route]))
     this.single = routes.length === 1 ? (routes[0] as ServerRoute) : null
   }
 
@@ -67,7 +67,13 @@ export class Downstream implements VisitHost {
     const method = request.method
     if (method !== 'POST' && method !== 'GET' && method !== 'DELETE') {
       response.setHeader('allow', ALLOW)
-      this.refuse(request, response, cors, 'method_not_allowed', `${method} is not used by MCP: expected POST, GET or DELETE`)
+      this.refuse(
+        request,
+        response,
+        cors,
+        'method_not_allowed',
+        `${method} is not used by MCP: expected POST, GET or DELETE`,
+      )
     } else if (head.repeated !== '') {
       this.refuse(request, response, cors, 'invalid_request', `the header ${head.repeated} occurs more than once`)
     } else if (this.inFlight >= this.services.limits.maxInFlight) {
@@ -108,7 +114,7 @@ export class Downstream implements VisitHost {
   }
 
   private paths(): string {
-    const paths = [...this.routes.keys()].slice(0, 20).map((name) => `/servers/${name}/mcp`)
+    const paths = [...this.routes.keys()].slice(0, 20).map(name => `/servers/${name}/mcp`)
     if (this.single !== null) paths.unshift('/mcp')
     return `no such path; there is: ${paths.join(', ')}`
   }

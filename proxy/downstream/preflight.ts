@@ -41,8 +41,8 @@ function allowedFields(asked: string): string {
   const params = asked
     .toLowerCase()
     .split(',')
-    .map((name) => name.trim())
-    .filter((name) => PARAM.test(name))
+    .map(name => name.trim())
+    .filter(name => PARAM.test(name))
     .slice(0, 50)
   return [...FIELDS, ...params].join(', ')
 }

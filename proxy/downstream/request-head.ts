@@ -215,8 +215,10 @@ export function isJson(contentType: string): boolean {
   if (contentType === 'application/json') return true
   const [essence, ...parameters] = contentType.toLowerCase().split(';')
   if (essence?.trim() !== 'application/json') return false
-  return parameters.every((parameter) => {
+  return parameters.every(parameter => {
     const text = parameter.trim()
-    return !text.startsWith('charset=') || text === 'charset=utf-8' || text === 'charset="utf-8"' || text === 'charset=utf8'
+    return (
+      !text.startsWith('charset=') || text === 'charset=utf-8' || text === 'charset="utf-8"' || text === 'charset=utf8'
+    )
   })
 }

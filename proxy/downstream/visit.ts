@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { type ErrorCode, ERRORS, type Principal } from '../api/index.ts'
+import { ERRORS, type ErrorCode, type Principal } from '../api/index.ts'
 import { errorReply } from '../chain/answer.ts'
 import { BatchRelay } from '../chain/batch.ts'
 import { CLOSE_METHOD, type Era, type Inbound, type SessionPin, STREAM_METHOD } from '../chain/ports.ts'
@@ -114,7 +114,11 @@ export class Visit implements BodyOwner, Guest, Inbound {
   /** A fault of the proxy's own ends this request, not the process. */
   private failed(error: unknown): void {
     const detail = error instanceof Error ? error.stack : String(error)
-    channels.notice.publish({ level: 'error', text: 'the proxy failed', fields: { server: this.server, error: detail } })
+    channels.notice.publish({
+      level: 'error',
+      text: 'the proxy failed',
+      fields: { server: this.server, error: detail },
+    })
     if (this.reply.started) this.reply.destroy()
     else this.refuse('internal', 'the proxy failed; its log says why', '')
   }
@@ -175,7 +179,7 @@ export class Visit implements BodyOwner, Guest, Inbound {
       this.refuse(items.code, items.text, '')
     } else if (isModern(this.head.version) || items.some(isEnveloped) || !isBatchAllowed(this.head.version)) {
       this.refuse('invalid_request', 'a batch is only understood in protocol version 2025-03-26: send one message', '')
-    } else if (items.some((item) => item.envelope instanceof Envelope && item.envelope.method === 'initialize')) {
+    } else if (items.some(item => item.envelope instanceof Envelope && item.envelope.method === 'initialize')) {
       this.refuse('invalid_request', 'initialize must not be part of a batch', '')
     } else if (this.openSession('')) {
       const batch = new BatchRelay(relay, this, this.reply, body, items)
@@ -186,7 +190,8 @@ export class Visit implements BodyOwner, Guest, Inbound {
 
   onTooLarge(limit: 'body' | 'total'): void {
     const { maxBodyBytes } = this.downstream.services.limits
-    if (limit === 'body') this.refuseUnread('message_too_large', `the body is larger than max_body_bytes (${maxBodyBytes})`)
+    if (limit === 'body')
+      this.refuseUnread('message_too_large', `the body is larger than max_body_bytes (${maxBodyBytes})`)
     else this.refuseUnread('overloaded', 'too many bytes are being held (max_buffered_bytes): try again')
   }
 

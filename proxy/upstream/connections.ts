@@ -67,7 +67,7 @@ export class Connections {
 
   /** A request that was given up while it waited. */
   private forget(borrower: Borrower): void {
-    const at = this.queue.findIndex((waiting) => waiting.borrower === borrower)
+    const at = this.queue.findIndex(waiting => waiting.borrower === borrower)
     if (at !== -1) this.queue.splice(at, 1)
   }
 
@@ -75,13 +75,13 @@ export class Connections {
   close(): Promise<unknown> {
     this.closed = true
     const idle = this.idle.splice(0)
-    return Promise.all(idle.map((client) => client.close().catch(alreadyClosed)))
+    return Promise.all(idle.map(client => client.close().catch(alreadyClosed)))
   }
 
   /** Ends everything now. */
   destroy(): Promise<unknown> {
     this.closed = true
-    return Promise.all([...this.all].map((client) => client.destroy().catch(alreadyClosed)))
+    return Promise.all([...this.all].map(client => client.destroy().catch(alreadyClosed)))
   }
 
   private open(): Client {

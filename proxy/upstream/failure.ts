@@ -33,7 +33,11 @@ export function toSluiceError(cause: unknown, server: string, headSeen: boolean)
     return new SluiceError('upstream_timeout', `${server} did not begin to answer in time (first_byte timeout)`, cause)
   }
   if (code === 'UND_ERR_BODY_TIMEOUT') {
-    return new SluiceError('upstream_timeout', `${server} fell silent in the middle of its answer (idle timeout)`, cause)
+    return new SluiceError(
+      'upstream_timeout',
+      `${server} fell silent in the middle of its answer (idle timeout)`,
+      cause,
+    )
   }
   // Whatever has no code was thrown by the proxy itself while it handled the answer.
   if (code === '' && !(cause instanceof AggregateError)) return new SluiceError('internal', 'the proxy failed', cause)

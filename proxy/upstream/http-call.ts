@@ -184,5 +184,5 @@ export function isNamed(connection: string | string[], name: string): boolean {
   return list
     .toLowerCase()
     .split(',')
-    .some((token) => token.trim() === name)
+    .some(token => token.trim() === name)
 }

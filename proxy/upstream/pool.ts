@@ -1,7 +1,7 @@
 import { SluiceError } from '../api/index.ts'
 import { channels } from '../observe/channels.ts'
-import { type CallOwner, HttpCall } from './http-call.ts'
 import { isUnsent, toSluiceError } from './failure.ts'
+import { type CallOwner, HttpCall } from './http-call.ts'
 import { Replica, type ReplicaOptions } from './replica.ts'
 import type { Upstream, UpstreamRequest, UpstreamSink } from './upstream.ts'
 
@@ -26,8 +26,8 @@ export class ReplicaPool implements Upstream, CallOwner {
 
   constructor(server: ServerTarget, options: ReplicaOptions) {
     this.name = server.name
-    this.replicas = server.urls.map((url) => new Replica(url, options))
-    this.byId = new Map(this.replicas.map((replica) => [replica.id, replica]))
+    this.replicas = server.urls.map(url => new Replica(url, options))
+    this.byId = new Map(this.replicas.map(replica => [replica.id, replica]))
   }
 
   send(request: UpstreamRequest, sink: UpstreamSink): void {
@@ -43,7 +43,7 @@ export class ReplicaPool implements Upstream, CallOwner {
   }
 
   get ready(): boolean {
-    return this.replicas.some((replica) => replica.failures === 0)
+    return this.replicas.some(replica => replica.failures === 0)
   }
 
   /** Replicas for the admin endpoint. */
@@ -70,12 +70,12 @@ export class ReplicaPool implements Upstream, CallOwner {
   }
 
   close(): Promise<void> {
-    return Promise.all(this.replicas.map((replica) => replica.close())).then(nothing)
+    return Promise.all(this.replicas.map(replica => replica.close())).then(nothing)
   }
 
   /** Ends running exchanges too. */
   destroy(): Promise<void> {
-    return Promise.all(this.replicas.map((replica) => replica.destroy())).then(nothing)
+    return Promise.all(this.replicas.map(replica => replica.destroy())).then(nothing)
   }
 
   /** Where to try again, or `null`. A request that may have been processed is sent again only if that is harmless. */
@@ -100,8 +100,8 @@ export class ReplicaPool implements Upstream, CallOwner {
 
   private pickOther(not: Replica): Replica {
     const now = performance.now()
-    const others = this.replicas.filter((replica) => replica !== not)
-    return others.find((replica) => !replica.avoided(now)) ?? (others[0] as Replica)
+    const others = this.replicas.filter(replica => replica !== not)
+    return others.find(replica => !replica.avoided(now)) ?? (others[0] as Replica)
   }
 }
 

@@ -4,8 +4,8 @@ import { type Outcome, Verdict } from '#api'
 import {
   type Entry,
   jsonUpstream,
-  memoryExchange,
   MemoryUpstream,
+  memoryExchange,
   tableOf,
   unreachable,
 } from '../../helpers/memory-exchange.ts'
@@ -17,7 +17,7 @@ const ANSWER = '{"jsonrpc":"2.0","id":1,"result":{"content":[]}}'
 
 /** Entries that log what they see. */
 function loggers(log: string[], names: readonly string[]): Entry[] {
-  return names.map((name) => ({
+  return names.map(name => ({
     hooks: {
       request: () => void log.push(`${name} request`),
       response: () => void log.push(`${name} response`),
@@ -54,7 +54,9 @@ describe('order', () => {
   test('an answer made at depth d is seen only by the interceptors before d', () => {
     const log: string[] = []
     const [a, c] = loggers(log, ['a', 'c']) as [Entry, Entry]
-    const reply: Entry = { hooks: { request: () => Verdict.reply({ content: [] }, 'known'), response: () => void log.push('b response') } }
+    const reply: Entry = {
+      hooks: { request: () => Verdict.reply({ content: [] }, 'known'), response: () => void log.push('b response') },
+    }
     const { upstream, reply: client } = run([a, reply, c])
     assert.deepEqual(log, ['a request', 'a response', 'a end replied', 'c end replied'])
     assert.equal(upstream.requests.length, 0)
@@ -63,7 +65,7 @@ describe('order', () => {
 
   test('a refused answer goes on up as what it was replaced by', () => {
     const seen: unknown[] = []
-    const watch: Entry = { hooks: { response: (message) => void seen.push(message.json()) } }
+    const watch: Entry = { hooks: { response: message => void seen.push(message.json()) } }
     const deny: Entry = { hooks: { response: () => Verdict.deny('denied', 'not this') } }
     const { reply, relay } = run([watch, deny], LIST)
     assert.equal((seen[0] as { error: { message: string } }).error.message, 'not this')
@@ -115,8 +117,8 @@ describe('refusals', () => {
 
 describe('failures', () => {
   const thrower: Entry['hooks'] = {
-    request: (message) => {
-      message.edit((json) => void (json['leaked'] = true))
+    request: message => {
+      message.edit(json => void (json['leaked'] = true))
       throw new Error('secret detail')
     },
   }
@@ -135,7 +137,7 @@ describe('failures', () => {
   })
 
   test('an edit without `edits: true` is a failure', () => {
-    const table = tableOf([{ hooks: { request: (message) => message.edit((json) => void (json['x'] = 1)) } }])
+    const table = tableOf([{ hooks: { request: message => message.edit(json => void (json['x'] = 1)) } }])
     const plan = table.find('', '', '', '')
     const step = plan.toServer.request?.steps[0] as { edits: boolean }
     step.edits = false
@@ -184,9 +186,7 @@ describe('waiting', () => {
   test('a rejected promise and a promise that takes too long count as failures', async () => {
     for (const hook of [() => Promise.reject(new Error('x')), () => new Promise<undefined>(() => {})]) {
       const ended = Promise.withResolvers<Outcome>()
-      const { reply } = run([
-        { hooks: { request: hook, end: (_x, outcome) => ended.resolve(outcome) }, timeoutMs: 5 },
-      ])
+      const { reply } = run([{ hooks: { request: hook, end: (_x, outcome) => ended.resolve(outcome) }, timeoutMs: 5 }])
       assert.equal((await ended.promise).status, 'failed')
       assert.match(reply.text, /interceptor_(failed|timeout)/)
     }
@@ -219,7 +219,7 @@ describe('shadow', () => {
     const shadow: Entry = {
       mode: 'shadow',
       hooks: {
-        request: (message) => message.edit((json) => void (json['x'] = 1)),
+        request: message => message.edit(json => void (json['x'] = 1)),
         response: () => Verdict.deny('denied', 'would refuse'),
       },
     }
@@ -265,7 +265,7 @@ describe('state and notes', () => {
     run([entry('a'), entry('b')])
     assert.equal(made, 2)
     assert.deepEqual(
-      seen.map((state) => (state as { tag: string }).tag),
+      seen.map(state => (state as { tag: string }).tag),
       ['a', 'b', 'b', 'a', 'a', 'b'],
     )
   })
@@ -286,7 +286,7 @@ describe('state and notes', () => {
 
 describe('a stream', () => {
   const stream = (...events: string[]) =>
-    new MemoryUpstream((sink) => {
+    new MemoryUpstream(sink => {
       sink.onHead(200, ['content-type', 'text/event-stream'], 'r1')
       sink.onData(Buffer.from(events.join('')))
       sink.onEnd()
@@ -303,10 +303,10 @@ describe('a stream', () => {
   test('a dropped notification is left out, an edited one keeps its other lines', () => {
     const entry: Entry = {
       hooks: {
-        notification: (message) =>
+        notification: message =>
           message.method === 'notifications/message'
             ? Verdict.drop('noise')
-            : message.edit((json) => void (json['seen'] = true)),
+            : message.edit(json => void (json['seen'] = true)),
       },
     }
     const noise = '{"jsonrpc":"2.0","method":"notifications/message","params":{}}'
