@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { basename, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -57,6 +58,38 @@ function mainFile(folder: string): string | null {
   const files = list(folder).map(entry => entry.name)
   const extension = EXTENSIONS.find(one => files.includes(name + one))
   return extension === undefined ? null : join(folder, name + extension)
+}
+
+/** The most files of a folder, and levels below it, that are looked at for changes. */
+const MAX_VERSIONED_FILES = 1000
+const MAX_VERSIONED_DEPTH = 8
+
+/**
+ * Changes whenever a module in the folder does, or a file below it that such a module could import: names, times and
+ * sizes, not contents.
+ * @throws the error of the file system when the folder cannot be read
+ */
+export function folderVersion(dir: string): string {
+  const hash = createHash('sha256')
+  const files: string[] = []
+  collectFiles(dir, 0, files)
+  for (const file of files) {
+    const stat = statSync(file, { throwIfNoEntry: false, bigint: true })
+    hash.update(`${file}\0${stat?.mtimeNs}\0${stat?.size}\0`)
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
+function collectFiles(dir: string, depth: number, files: string[]): void {
+  for (const entry of list(dir)) {
+    if (files.length >= MAX_VERSIONED_FILES) return
+    const path = join(dir, entry.name)
+    if (isFolder(entry)) {
+      if (depth < MAX_VERSIONED_DEPTH) collectFiles(path, depth + 1, files)
+    } else if (/\.(?:m?[jt]s|json)$/.test(entry.name)) {
+      files.push(path)
+    }
+  }
 }
 
 /** Whether a path is a folder, now. */

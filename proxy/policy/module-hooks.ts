@@ -1,7 +1,6 @@
-import { statSync } from 'node:fs'
 import { type ResolveFnOutput, type ResolveHookContext, registerHooks } from 'node:module'
 import { extname } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 
 /** `.ts` from a checkout, `.js` in a build. */
 const EXTENSION = extname(import.meta.url)
@@ -20,6 +19,9 @@ const OURS: ReadonlyMap<string, string> = new Map([
 /** Stands before the name of a package that is to be resolved from some other folder. */
 const PACKAGE = 'sluice-package:'
 
+/** What stands behind the URL of a user's module. */
+const VERSION = /\?v=([\w-]+)$/
+
 type Next = (specifier: string, context?: Partial<ResolveHookContext>) => ResolveFnOutput
 
 let installed = false
@@ -32,36 +34,27 @@ export function installModuleHooks(): void {
 }
 
 function resolve(specifier: string, context: ResolveHookContext, next: Next): ResolveFnOutput {
-  const url = OURS.get(specifier)
-  if (url !== undefined) return { url, format: 'module', shortCircuit: true }
+  const ours = OURS.get(specifier)
+  if (ours !== undefined) return next(ours, context)
   if (specifier.startsWith(PACKAGE)) return resolvePackage(new URL(specifier), context, next)
   const resolved = next(specifier, context)
-  return hasVersion(context.parentURL) && /^\.\.?\//.test(specifier) ? versioned(resolved) : resolved
+  const version = VERSION.exec(context.parentURL ?? '')?.[1]
+  return version !== undefined && /^\.\.?\//.test(specifier) ? versioned(resolved, version) : resolved
 }
 
 function resolvePackage(url: URL, context: ResolveHookContext, next: Next): ResolveFnOutput {
   return next(decodeURIComponent(url.pathname), { ...context, parentURL: url.searchParams.get('from') ?? undefined })
 }
 
-/** Helpers of a user's module are loaded afresh with it. */
-function versioned(resolved: ResolveFnOutput): ResolveFnOutput {
+/** What a user's module imports is loaded afresh with it. */
+function versioned(resolved: ResolveFnOutput, version: string): ResolveFnOutput {
   if (!resolved.url.startsWith('file:') || resolved.url.includes('/node_modules/')) return resolved
-  return { ...resolved, url: versionedUrl(fileURLToPath(resolved.url)) }
+  return { ...resolved, url: `${resolved.url}?v=${version}` }
 }
 
-function hasVersion(parent: string | undefined): boolean {
-  return parent?.includes('?v=') === true
-}
-
-/** A URL that changes when the file, so that `import` does not give the module of before. */
-export function versionedUrl(file: string, version = fileVersion(file)): string {
+/** A URL that changes with the version, so that `import` does not give the module of before. */
+export function versionedUrl(file: string, version: string): string {
   return `${pathToFileURL(file).href}?v=${version}`
-}
-
-/** Changes whenever the file does; `0` for a file that is not there. */
-export function fileVersion(file: string): string {
-  const stat = statSync(file, { throwIfNoEntry: false, bigint: true })
-  return stat === undefined ? '0' : `${stat.mtimeNs}-${stat.size}`
 }
 
 /** What to `import` for a package as a module in `folder` would name it. */

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { type Interceptor, isInterceptor } from '../api/index.ts'
 import { type Diagnostic, LoadError } from '../base/diagnostic.ts'
 import { suggest } from '../base/suggest.ts'
-import { builtInCandidates, type Candidate, CUSTOM_DIR, customCandidates } from './discover.ts'
+import { builtInCandidates, type Candidate, CUSTOM_DIR, customCandidates, folderVersion } from './discover.ts'
 import { installModuleHooks, packageUrl, versionedUrl } from './module-hooks.ts'
 
 /** One interceptor that a chain can name. */
@@ -80,12 +80,13 @@ export class Registry {
 }
 
 function findSources(options: RegistryOptions, problems: Diagnostic[]): Source[] {
-  const sources = builtInCandidates().map(fileSource)
+  const sources = builtInCandidates().map(candidate => fileSource(candidate, ''))
   const dirs = options.dirs.map(dir => resolve(options.baseDir, dir))
   if (existsSync(CUSTOM_DIR) && !dirs.includes(CUSTOM_DIR)) dirs.unshift(CUSTOM_DIR)
   for (const dir of new Set(dirs)) {
     try {
-      sources.push(...customCandidates(dir).map(fileSource))
+      const version = folderVersion(dir)
+      sources.push(...customCandidates(dir).map(candidate => fileSource(candidate, version)))
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code
       const text =
@@ -99,8 +100,8 @@ function findSources(options: RegistryOptions, problems: Diagnostic[]): Source[]
   return sources
 }
 
-function fileSource({ file, builtIn }: Candidate): Source {
-  return { url: builtIn ? pathToFileURL(file).href : versionedUrl(file), label: file, builtIn }
+function fileSource({ file, builtIn }: Candidate, version: string): Source {
+  return { url: builtIn ? pathToFileURL(file).href : versionedUrl(file, version), label: file, builtIn }
 }
 
 async function addModule(source: Source, entries: Map<string, Entry>, problems: Diagnostic[]): Promise<void> {

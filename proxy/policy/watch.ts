@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type FSWatcher, readFileSync, watch } from 'node:fs'
 import { dirname } from 'node:path'
-import { customCandidates, isModuleFolder } from './discover.ts'
-import { fileVersion } from './module-hooks.ts'
+import { folderVersion, isModuleFolder } from './discover.ts'
 
 export interface WatcherOptions {
   /** Quiet time after an event before files are compared, in milliseconds. */
@@ -98,23 +97,13 @@ export class Watcher {
 
 /** Differs when the content of a file, or a module in a folder, does. */
 function fingerprint(path: string): string {
-  const content = isModuleFolder(path) ? folderVersion(path) : contentOf(path)
+  const content = contentOf(path)
   return createHash('sha256').update(content).digest('base64')
 }
 
-function folderVersion(folder: string): string {
+function contentOf(path: string): Buffer | string {
   try {
-    return customCandidates(folder)
-      .map(({ file }) => `${file} ${fileVersion(file)}`)
-      .join('\n')
-  } catch {
-    return 'unreadable'
-  }
-}
-
-function contentOf(file: string): Buffer | string {
-  try {
-    return readFileSync(file)
+    return isModuleFolder(path) ? folderVersion(path) : readFileSync(path)
   } catch (error) {
     return String((error as NodeJS.ErrnoException).code)
   }
