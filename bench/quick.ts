@@ -5,9 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { installed, loadGenerator } from './lib/load.ts'
+import { loadGenerator } from './lib/load.ts'
 import { machine } from './lib/machine.ts'
 import { measure, type Sample } from './lib/measure.ts'
+import { findNginx } from './lib/nginx.ts'
 import { BODY_BYTES } from './lib/payload.ts'
 import { freePorts, listening, type Running, start, stop } from './lib/process.ts'
 import { doubts, type Ratio, ratio, ratioLine, table } from './lib/report.ts'
@@ -37,8 +38,9 @@ interface Options {
 async function main(options: Options): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-bench-'))
   const started: Running[] = []
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
   try {
-    const starters = installed('nginx') ? [nginx, bare, passThrough, chain] : [bare, passThrough, chain]
+    const starters = findNginx() !== null ? [nginx, bare, passThrough, chain] : [bare, passThrough, chain]
     const { systems, upstream } = await startAll(starters, dir, started)
     const load = loadGenerator(dir)
     introduce(systems, load.name, options)
@@ -46,7 +48,6 @@ async function main(options: Options): Promise<void> {
     conclude(systems, await measure(plan), options)
   } finally {
     await Promise.all(started.map(stop))
-    rmSync(dir, { recursive: true, force: true })
   }
 }
 
@@ -71,7 +72,9 @@ function introduce(systems: readonly System[], load: string, options: Options): 
   )
   console.log(`${machine()}; ${rounds} rounds of ${seconds} s each, alternating`)
   for (const system of systems) console.log(`  ${system.name.padEnd(14)}${system.what}`)
-  console.log('  Sluice: 1 worker, access log off, metrics on, all limits and checks at their defaults\n')
+  console.log('  Sluice: 1 worker, access log off, metrics on, all limits and checks at their defaults')
+  if (load !== 'wrk') console.log('note: wrk is not installed, so a heavier generator runs: apt-get install wrk')
+  console.log()
 }
 
 function show(sample: Sample, round: number): void {
@@ -128,6 +131,7 @@ function whole(name: string, text: string, least: number): number {
   return value
 }
 
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130))
 try {
   const options = readOptions()
   if (options === null) console.log(HELP)

@@ -1,8 +1,7 @@
-import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { requestBody, requestHeaders } from './payload.ts'
-import { cpuMicros, start } from './process.ts'
+import { cpuMicros, installed, start } from './process.ts'
 
 /** What one run of the load generator did. */
 export interface LoadResult {
@@ -26,11 +25,6 @@ export function loadGenerator(dir: string): LoadGenerator {
   return installed('wrk') ? new Wrk(dir) : new OwnGenerator()
 }
 
-/** Whether a program can be started. */
-export function installed(command: string): boolean {
-  return spawnSync(command, ['-v'], { stdio: 'ignore' }).error === undefined
-}
-
 class Wrk implements LoadGenerator {
   readonly name = 'wrk'
   readonly script: string
@@ -46,7 +40,7 @@ class Wrk implements LoadGenerator {
 }
 
 class OwnGenerator implements LoadGenerator {
-  readonly name = 'bench/servers/load.ts (install wrk for a lighter one)'
+  readonly name = 'bench/servers/load.ts'
 
   run(url: string, connections: number, seconds: number): Promise<LoadResult> {
     const script = join(import.meta.dirname, '..', 'servers', 'load.ts')

@@ -1,13 +1,23 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { family, listening, type Running, start } from './process.ts'
+import { family, installed, listening, type Running, start } from './process.ts'
+
+/** Where it may be: `/usr/sbin` is not in the search path of most users. */
+const PLACES = ['nginx', '/usr/sbin/nginx', '/usr/local/sbin/nginx']
+
+/** The command that starts nginx; `null` = it is not installed. */
+export function findNginx(): string | null {
+  return PLACES.find(installed) ?? null
+}
 
 /** Starts nginx in the foreground with one worker and its plain `proxy_pass`; everything it writes goes to `dir`. */
 export async function startNginx(dir: string, port: number, upstreamPort: number): Promise<Running> {
   mkdirSync(dir, { recursive: true })
   const file = join(dir, 'nginx.conf')
   writeFileSync(file, config(dir, port, upstreamPort))
-  const running = start('nginx', ['-e', join(dir, 'error.log'), '-p', dir, '-c', file])
+  const command = findNginx()
+  if (command === null) throw new Error('nginx is not installed (Debian: apt-get install nginx-light)')
+  const running = start(command, ['-e', join(dir, 'error.log'), '-p', dir, '-c', file])
   await listening(running, port, 'nginx')
   return running
 }

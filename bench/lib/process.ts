@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 
@@ -13,6 +13,11 @@ export interface Running {
   readonly child: ChildProcess
   readonly pid: number
   output(): string
+}
+
+/** Whether a program can be started. */
+export function installed(command: string): boolean {
+  return spawnSync(command, ['-v'], { stdio: 'ignore' }).error === undefined
 }
 
 /** Starts a program without a shell; its output is kept (the last 8 KiB) for error messages. */
