@@ -69,7 +69,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.answerHeaders = NO_HEADERS
   }
 
-  /** Whether the client asked something and waits for a JSON-RPC response. */
+  /** Whether the client waits for a JSON-RPC response. */
   get expectsAnswer(): boolean {
     return this.message.kind === 'request' && this.inbound.httpMethod === 'POST'
   }
@@ -267,7 +267,10 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   onData(chunk: Buffer): void {
     if (this.finished) return
     if (this.mode === 'pass') {
-      if (!this.sniffed) this.sniff(chunk)
+      if (!this.sniffed) {
+        this.sniffed = true
+        sniff(this, chunk)
+      }
       if (this.tail !== null) follow(this, this.tail, chunk)
       if (!this.reply.write(chunk)) this.hold()
     } else if (this.mode === 'events') {
@@ -297,14 +300,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   }
 
   onDrain(): void {
-    if (this.events !== null && this.events.waiting) return
-    this.release()
-  }
-
-  /** What kind of answer this is, from its first chunk: for the outcome only, nothing depends on it. */
-  private sniff(chunk: Buffer): void {
-    this.sniffed = true
-    if (this.head?.body === 'json' && !this.head.encoded && this.expectsAnswer) sniff(this, chunk)
+    if (this.events?.waiting !== true) this.release()
   }
 
   /** A JSON answer is larger than anyone looks at: refused where an entry says `deny`, else it passes unseen. */

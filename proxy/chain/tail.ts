@@ -10,8 +10,12 @@ const SNIFF_BYTES = 512
 /** Largest first chunk that is searched for `isError`. */
 const TOOL_ERROR_BYTES = 65_536
 
-/** Tells from the first chunk of a JSON answer that nobody looks at whether it is an error. */
+/**
+ * Tells from the first chunk of a JSON answer that nobody looks at whether it is an error: for the outcome only, nothing
+ * else depends on it.
+ */
 export function sniff(relay: Relay, chunk: Buffer): void {
+  if (relay.head?.body !== 'json' || relay.head.encoded || !relay.expectsAnswer) return
   const kind = peekKind(chunk, 0, Math.min(chunk.length, SNIFF_BYTES))
   if (kind === 'error') relay.tally.status = 'error'
   else sniffToolError(relay, chunk)

@@ -53,7 +53,7 @@ export class LeanRequest extends IncomingMessage {
   }
 
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
-    const { sink } = this
+    const sink = this.sink
     if (sink === null) return super.push(chunk, encoding)
     if (chunk !== null) {
       sink.take(chunk)

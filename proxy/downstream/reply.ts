@@ -103,9 +103,9 @@ export class HttpReply implements ReplyPort {
 
   private begin(): void {
     this.started = true
-    const { headers, cors, response } = this
-    response.sendDate = headers.indexOf('date') === -1
-    const fields = cors === null ? headers : withCors(headers, cors)
+    const response = this.response
+    const fields = this.cors === null ? this.headers : withCors(this.headers, this.cors)
+    response.sendDate = fields.indexOf('date') === -1
     try {
       response.writeHead(this.status, fields)
     } catch {
