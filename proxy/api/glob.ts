@@ -59,8 +59,15 @@ export class GlobList {
 
   fits(text: string): boolean {
     if (this.any) return true
-    return this.#positive.some(glob => glob(text)) && !this.#negative.some(glob => glob(text))
+    return anyFits(this.#positive, text) && !anyFits(this.#negative, text)
   }
+}
+
+function anyFits(globs: readonly Glob[], text: string): boolean {
+  for (const glob of globs) {
+    if (glob(text)) return true
+  }
+  return false
 }
 
 /** Replaces `{a,b}` by the patterns it stands for. */

@@ -1,13 +1,14 @@
 import { LoadError } from '../base/diagnostic.ts'
 import { channels } from '../observe/channels.ts'
 import { type CompiledPolicy, compilePolicies, PolicyError, type PolicyInput } from './compile.ts'
+import { CUSTOM_DIR } from './discover.ts'
 import type { PlanSource } from './plan.ts'
 import { Watcher } from './watch.ts'
 
 export interface ReloaderOptions {
   /** Gathers the input afresh for each compilation: registry, files, inline parts. May reject with a LoadError. */
   input(): Promise<Omit<PolicyInput, 'generation'>> | Omit<PolicyInput, 'generation'>
-  /** Files and folders to watch besides those of the policy, absolute: `interceptor_dirs`, `sluice.yaml`. */
+  /** To watch besides the policy and `interceptors/custom`, absolute: `interceptor_dirs`, `sluice.yaml`. */
   readonly watch?: readonly string[]
   /** Quiet time after a change before it is acted on, in milliseconds. Default 100. */
   readonly debounceMs?: number
@@ -109,7 +110,7 @@ export class PolicyReloader {
   }
 
   #look(files: readonly string[]): void {
-    this.#watcher?.look([...files, ...(this.#options.watch ?? [])])
+    this.#watcher?.look([...files, CUSTOM_DIR, ...(this.#options.watch ?? [])])
   }
 }
 
