@@ -189,8 +189,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.sealSession(head)
     if (head.challenge && !this.inbound.forwardAuthorization) this.refuseChallenge(head)
     else if (head.body === 'sse') this.beginStream(head)
-    else if (head.body === 'json') this.beginJson(head)
-    else this.beginOther(head)
+    else this.beginBody(head)
   }
 
   /** The client gets a token of ours for the server's session id; a modern exchange has no session at all. */
@@ -230,27 +229,22 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.reply.flush()
   }
 
-  private beginJson(head: AnswerHead): void {
-    const phase = this.exchange.plan.toClient.response
-    if (phase !== null) {
-      if (head.encoded) this.uninspectable('compressed although nobody asked for that')
-      else this.collect(phase, phase.maxBytes)
-    } else if (head.status === 400 && this.inbound.session !== null && !head.encoded) {
-      this.collect(null, DEAD_SESSION_BYTES)
-    } else {
-      this.pass(head)
-    }
+  /** One JSON message, or something else: an error page, nothing at all. */
+  private beginBody(head: AnswerHead): void {
+    const isJson = head.body === 'json'
+    const looked = isJson || (this.expectsAnswer && head.contentLength !== 0)
+    const phase = looked ? this.exchange.plan.toClient.response : null
+    const empty = head.contentLength === 0 || head.status === 202 || head.status === 204
+    if (!isJson && empty && this.expectsAnswer && head.status < 300) this.mode = 'discard'
+    else if (phase !== null && head.encoded) this.uninspectable('compressed although nobody asked for that')
+    else if (phase !== null) this.collect(phase, phase.maxBytes)
+    else if (this.mayBeDead() && !head.encoded) this.collect(null, DEAD_SESSION_BYTES)
+    else this.pass(head)
   }
 
-  private beginOther(head: AnswerHead): void {
-    const empty = head.contentLength === 0 || head.status === 202 || head.status === 204
-    if (this.expectsAnswer && head.status < 300 && empty) {
-      this.mode = 'discard'
-      return
-    }
-    const looked = this.exchange.plan.toClient.response !== null && head.contentLength !== 0
-    if (looked && this.expectsAnswer) this.uninspectable(`neither JSON nor an event stream (HTTP ${head.status})`)
-    else this.pass(head)
+  /** Whether the answer may mean that the server has forgotten the session. */
+  private mayBeDead(): boolean {
+    return this.answerStatus === 400 && this.inbound.session !== null
   }
 
   private pass(head: AnswerHead): void {
@@ -340,8 +334,8 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
 
   private collectedAll(): void {
     const { phase, body } = this.collector as Collector
+    if (this.mayBeDead() && isDeadSession(body)) this.answerStatus = 404
     if (phase === null) {
-      if (isDeadSession(body)) this.answerStatus = 404
       this.tally.status = 'error'
       this.sendRaw(body)
       return

@@ -39,11 +39,15 @@ export function toSluiceError(cause: unknown, server: string, headSeen: boolean)
       cause,
     )
   }
-  // Whatever has no code was thrown by the proxy itself while it handled the answer.
-  if (code === '' && !(cause instanceof AggregateError)) return new SluiceError('internal', 'the proxy failed', cause)
+  // Whatever has no code was thrown by the proxy itself while it handled the answer; undici's parser errors have none.
+  if (code === '' && !(cause instanceof AggregateError) && !isParserError(cause)) return new SluiceError('internal', 'the proxy failed', cause)
   if (isUnsent(cause)) return new SluiceError('upstream_unreachable', `${server} is not reachable`, cause, 1_000)
   const when = headSeen ? 'broke off in the middle of its answer' : 'closed the connection without an answer'
   return new SluiceError('upstream_broken', `${server} ${when}`, cause)
+}
+
+function isParserError(cause: unknown): boolean {
+  return cause instanceof Error && cause.name === 'HTTPParserError'
 }
 
 function codeOf(cause: unknown): string {
