@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from '../api/index.ts'
-import { encodeHeaderValue, needsMcpName } from '../message/mcp-headers.ts'
+import { decodeHeaderValue, encodeHeaderValue, needsMcpName, sameParamValue } from '../message/mcp-headers.ts'
 import type { WireMessage } from '../message/message.ts'
 import { callServer } from './call.ts'
 import type { LiveExchange } from './exchange.ts'
@@ -27,7 +27,10 @@ export function needsTools(message: WireMessage, inbound: Inbound): boolean {
 
 /**
  * Recomputes the `Mcp-Param-*` fields of an edited call from the tool's `x-mcp-header` annotations. The schema comes from
- * a `tools/list` seen before, else from one asked for now. A tool that nobody describes is sent without the fields.
+ * a `tools/list` seen before, else from one asked for now; a call of a tool that nobody describes keeps its fields.
+ *
+ * Only a field that told the truth before the edit is made to tell it again: one that disagreed with the client's own
+ * arguments goes on as it came, so that the server refuses what it would have refused without us.
  */
 export async function fixHeaders(
   services: RelayServices,
@@ -38,13 +41,38 @@ export async function fixHeaders(
   const known = services.tools.get(inbound.server)?.get(message.name)
   if (known === undefined) await learn(services, inbound, exchange, message)
   const tool = known ?? services.tools.get(inbound.server)?.get(message.name)
-  const params = message.json()['params'] as JsonObject | undefined
-  const fields = tool === undefined ? [] : paramFields(tool['inputSchema'], params?.['arguments'])
-  const headers = inbound.upstreamHeaders
-  for (let i = headers.length - 2; i >= 0; i -= 2) {
-    if ((headers[i] as string).startsWith(PARAM_PREFIX)) headers.splice(i, 2)
+  if (tool === undefined) return
+  const original = JSON.parse(message.original.toString()) as JsonObject
+  const before = new Map(paramFields(tool['inputSchema'], argumentsOf(original)))
+  const after = new Map(paramFields(tool['inputSchema'], argumentsOf(message.json())))
+  rewrite(inbound.upstreamHeaders, before, after)
+}
+
+type ParamValue = string | number | boolean
+
+function argumentsOf(message: Readonly<JsonObject>): Json | undefined {
+  return (message['params'] as JsonObject | undefined)?.['arguments']
+}
+
+function rewrite(
+  headers: string[],
+  before: ReadonlyMap<string, ParamValue>,
+  after: ReadonlyMap<string, ParamValue>,
+): void {
+  for (const name of new Set([...before.keys(), ...after.keys()])) {
+    const at = headers.indexOf(PARAM_PREFIX + name)
+    const was = before.get(name)
+    const agreed = at === -1 ? was === undefined : was !== undefined && isSame(headers[at + 1] as string, was)
+    if (!agreed) continue
+    const value = after.get(name)
+    if (at !== -1) headers.splice(at, 2)
+    if (value !== undefined) headers.push(PARAM_PREFIX + name, encodeHeaderValue(String(value)))
   }
-  for (const [name, value] of fields) headers.push(PARAM_PREFIX + name.toLowerCase(), encodeHeaderValue(String(value)))
+}
+
+function isSame(header: string, value: ParamValue): boolean {
+  const decoded = decodeHeaderValue(header)
+  return decoded !== null && sameParamValue(decoded, value)
 }
 
 async function learn(
@@ -66,7 +94,7 @@ async function learn(
 
 /**
  * The header fields of a call by its tool's schema (mcp-wire: 2.6): properties that carry `x-mcp-header`, reached through
- * `properties` only, whose argument is there and not null.
+ * `properties` only, whose argument is there and not null. Names in lower case.
  */
 export function paramFields(schema: Json | undefined, args: Json | undefined): [string, string | number | boolean][] {
   const found: [string, string | number | boolean][] = []
@@ -87,7 +115,7 @@ function collect(
     const argument = Object.hasOwn(value, key) ? value[key] : undefined
     if (!isObject(property) || argument === undefined || argument === null) continue
     const header = property['x-mcp-header']
-    if (typeof header === 'string' && typeof argument !== 'object') found.push([header, argument])
+    if (typeof header === 'string' && typeof argument !== 'object') found.push([header.toLowerCase(), argument])
     else collect(property, argument, found, depth + 1)
   }
 }

@@ -17,7 +17,7 @@ export const twins = {
 }
 
 export function forget(): void {
-  starts.fill(-1)
+  for (let slot = 0; slot < SLOTS; slot++) starts[slot] = -1
   twins.at = -1
   twins.refAt = -1
   twins.id = false

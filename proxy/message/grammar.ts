@@ -4,7 +4,7 @@
  */
 
 /** A string that goes on for longer than this is read by words of four bytes. */
-const LONG_STRING_BYTES = 48
+const LONG_STRING_BYTES = 32
 
 /** The notes of the last reader: why and where it stopped, and how deep it came. Read at once, never kept. */
 export const trouble = {
@@ -66,25 +66,44 @@ export function skipString(bytes: Buffer, at: number, end: number): number {
   }
 }
 
+/** The words of the buffer that is being read, and the offset in it of the first one. Made for the first long string. */
+const NO_WORDS = new Int32Array(0)
+let words: Int32Array = NO_WORDS
+let wordsOf: Buffer | null = null
+let wordsAt = 0
+
+/** Lets go of the last buffer that was read. */
+export function release(): void {
+  if (wordsOf === null) return
+  wordsOf = null
+  words = NO_WORDS
+}
+
+function viewWords(bytes: Buffer): void {
+  wordsOf = bytes
+  wordsAt = -bytes.byteOffset & 3
+  const count = Math.max(0, (bytes.length - wordsAt) >> 2)
+  words = new Int32Array(bytes.buffer, count === 0 ? 0 : bytes.byteOffset + wordsAt, count)
+}
+
 /**
  * Skips plain bytes by words of four and stops at most three before the first other one. Per byte of a word: c ^ 2 is
  * below 0x21 exactly for controls and the quote, c ^ 0x5c is 0 for the reverse solidus; the borrow of a subtraction
  * sets the top bit, which bytes above 0x7f are excluded from.
  */
 function skipPlain(bytes: Buffer, at: number, end: number): number {
-  const shift = -(bytes.byteOffset + at) & 3
-  const count = (end - at - shift) >> 2
-  if (count <= 0) return at
+  if (wordsOf !== bytes) viewWords(bytes)
+  const shift = (wordsAt - at) & 3
+  const stop = (end - wordsAt) >> 2
   for (let i = at; i < at + shift; i++) {
-    if (PLAIN[bytes[i] as number] !== 1) return i
+    if (i >= end || PLAIN[bytes[i] as number] !== 1) return i
   }
-  const words = new Int32Array(bytes.buffer, bytes.byteOffset + at + shift, count)
-  let k = 0
-  for (; k < count; k++) {
+  let k = (at + shift - wordsAt) >> 2
+  for (; k < stop; k++) {
     const v = words[k] as number
     if (((((v ^ 0x5c5c5c5c) - 0x01010101) | ((v ^ 0x02020202) - 0x21212121)) & ~v & -0x7f7f7f80) !== 0) break
   }
-  return at + shift + k * 4
+  return wordsAt + k * 4
 }
 
 function skipEscape(bytes: Buffer, at: number, end: number): number {

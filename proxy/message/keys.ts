@@ -104,8 +104,21 @@ export const TOP = level(true, [
   ['error', SLOT.error, ERROR],
 ])
 
-/** The key that a range without escapes and non-ASCII bytes spells, in any case; `null` when none. */
-export function plainKey(level: Level, bytes: Buffer, start: number, end: number): Key | null {
+/** The key that a range spells exactly; `null` when none. */
+export function exactKey(level: Level, bytes: Buffer, start: number, end: number): Key | null {
+  const length = end - start
+  if (length >= level.byLength.length) return null
+  const candidates = level.byLength[length] as readonly Key[] | null
+  if (candidates === null) return null
+  for (let k = 0; k < candidates.length; k++) {
+    const key = candidates[k] as Key
+    if (sameBytes(bytes, start, key.codes)) return key
+  }
+  return null
+}
+
+/** The key that a range without escapes and non-ASCII bytes spells in another case; `null` when none. */
+export function foldedKey(level: Level, bytes: Buffer, start: number, end: number): Key | null {
   const length = end - start
   if (length >= level.byLength.length) return null
   const candidates = level.byLength[length] as readonly Key[] | null
@@ -117,14 +130,12 @@ export function plainKey(level: Level, bytes: Buffer, start: number, end: number
   return null
 }
 
-/** The same for any other key: it is decoded first. `bytes[start]` and `bytes[end - 1]` are its quotes. */
+/** The key that a decoded text spells, in any case and with letters that fold to ASCII; `null` when none. */
 export function decodedKey(level: Level, text: string): Key | null {
   return level.byFold.get(fold(text)) ?? null
 }
 
-/** Whether the range spells the key exactly as it should be. */
-export function isExact(key: Key, bytes: Buffer, start: number): boolean {
-  const codes = key.codes
+function sameBytes(bytes: Buffer, start: number, codes: Uint8Array): boolean {
   for (let i = 0; i < codes.length; i++) {
     if (bytes[start + i] !== codes[i]) return false
   }

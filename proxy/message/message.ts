@@ -11,6 +11,8 @@ export class WireMessage implements Message {
   readonly direction: Direction
   /** The envelope of the current bytes. */
   envelope: Envelope
+  /** The message as it came. */
+  readonly original: Buffer
   /** The message as it would leave now. */
   body: Buffer
   method: string
@@ -25,6 +27,7 @@ export class WireMessage implements Message {
   constructor(direction: Direction, envelope: Envelope, body: Buffer, method: string, name: string) {
     this.direction = direction
     this.envelope = envelope
+    this.original = body
     this.body = body
     this.method = method
     this.name = name

@@ -1,5 +1,5 @@
 import { sameAscii } from '../base/bytes.ts'
-import { skipColon, skipSpace, skipString, skipValue, trouble } from './grammar.ts'
+import { release, skipColon, skipSpace, skipString, skipValue, trouble } from './grammar.ts'
 
 /** Which of these members of a JSON-RPC message comes first; `unknown` = none in the part that was looked at. */
 export type PeekedKind = 'result' | 'error' | 'method' | 'unknown'
@@ -12,6 +12,12 @@ const PEEK_DEPTH = 64
  * keys. Of a batch, the first message decides. The bytes need not be valid or complete; nothing else is checked.
  */
 export function peekKind(bytes: Buffer, start: number, end: number): PeekedKind {
+  const kind = firstMember(bytes, start, end)
+  release()
+  return kind
+}
+
+function firstMember(bytes: Buffer, start: number, end: number): PeekedKind {
   trouble.deepest = 0
   let i = skipSpace(bytes, start, end)
   if (i < end && bytes[i] === 0x5b) i = skipSpace(bytes, i + 1, end)

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Envelope } from './envelope.ts'
 import { forget } from './found.ts'
-import { fail, skipSpace, skipValue, trouble } from './grammar.ts'
+import { fail, release, skipSpace, skipValue, trouble } from './grammar.ts'
 import { judge, refuse } from './judge.ts'
 import { TOP } from './keys.ts'
 import { ScanFault } from './scan-fault.ts'
@@ -27,7 +27,10 @@ export interface BatchItem {
  * @param maxDepth nesting allowed; the message itself is level 1
  */
 export function scan(bytes: Buffer, maxDepth: number): Envelope | ScanFault {
-  return isUtf8(bytes) ? scanRange(bytes, 0, bytes.length, maxDepth) : notUtf8()
+  if (!isUtf8(bytes)) return notUtf8()
+  const found = scanRange(bytes, 0, bytes.length, maxDepth)
+  release()
+  return found
 }
 
 /**
@@ -36,6 +39,12 @@ export function scan(bytes: Buffer, maxDepth: number): Envelope | ScanFault {
  */
 export function scanBatch(bytes: Buffer, maxDepth: number, maxItems: number): BatchItem[] | ScanFault {
   if (!isUtf8(bytes)) return notUtf8()
+  const found = scanItems(bytes, maxDepth, maxItems)
+  release()
+  return found
+}
+
+function scanItems(bytes: Buffer, maxDepth: number, maxItems: number): BatchItem[] | ScanFault {
   const end = bytes.length
   const items: BatchItem[] = []
   begin()

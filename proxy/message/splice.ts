@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from '../api/index.ts'
-import { skipSpace } from './grammar.ts'
+import { release, skipSpace } from './grammar.ts'
 import { isAbsent, isPlainObject, presentKeys, sameJson } from './json-equal.ts'
 import { type Container, containerAt, type Part, valueEndAt } from './json-ranges.ts'
 import { jsonText } from './json-text.ts'
@@ -24,6 +24,7 @@ export function splice(source: Buffer, before: Json, after: Json): Buffer {
   writer.copy(0, start)
   writer.value(start, end, before, after)
   writer.copy(end, source.length)
+  release()
   return writer.finish()
 }
 

@@ -53,6 +53,11 @@ export class StreamTail {
     this.dataLength = 0
   }
 
+  /** Whether the stream stands inside a line. */
+  get inLine(): boolean {
+    return this.lineLength > 0
+  }
+
   push(chunk: Buffer): void {
     const end = chunk.length
     if (end === 0) return

@@ -1,6 +1,6 @@
 import { decode, ends, noteTwin, starts } from './found.ts'
 import { fail, failDepth, PLAIN, skipColon, skipSpace, skipString, skipValue, trouble } from './grammar.ts'
-import { decodedKey, isExact, type Key, type Level, plainKey } from './keys.ts'
+import { decodedKey, exactKey, foldedKey, type Key, type Level } from './keys.ts'
 
 /**
  * Reads one object whose members matter, and those inside it by `Key.inner`; notes ranges and twins in `found`.
@@ -21,15 +21,19 @@ export function walk(level: Level, bytes: Buffer, at: number, end: number, depth
     const plain = i >= 0
     if (!plain) i = skipString(bytes, from, end)
     if (i < 0) return -1
-    const key = plain ? plainKey(level, bytes, from, i - 1) : decodedKey(level, decode(bytes, from - 1, i))
+    let key = plain ? exactKey(level, bytes, from, i - 1) : null
+    const exact = key !== null || (!plain && spellsExactly(level, decode(bytes, from - 1, i)))
     if (key === null) {
-      i = skipColon(bytes, i, end)
-      if (i >= 0) i = skipValue(bytes, i, end, depth, maxDepth)
+      key = plain ? foldedKey(level, bytes, from, i - 1) : decodedKey(level, decode(bytes, from - 1, i))
+    }
+    i = skipColon(bytes, i, end)
+    if (i < 0) return -1
+    if (key === null) {
+      i = skipValue(bytes, i, end, depth, maxDepth)
     } else {
-      const exact = plain ? isExact(key, bytes, from) : decode(bytes, from - 1, i) === key.text
       if (level.strict && (!exact || (seen & key.bit) !== 0)) noteTwin(level, key, from)
       seen |= key.bit
-      i = walkMember(key, exact, bytes, skipColon(bytes, i, end), end, depth, maxDepth)
+      i = walkMember(key, exact, bytes, i, end, depth, maxDepth)
     }
     if (i < 0) return -1
     if (i < end && (bytes[i] as number) <= 0x20) i = skipSpace(bytes, i, end)
@@ -39,6 +43,10 @@ export function walk(level: Level, bytes: Buffer, at: number, end: number, depth
     if (c !== 0x2c) return fail('expected "," or "}"', i)
     i = skipSpace(bytes, i + 1, end)
   }
+}
+
+function spellsExactly(level: Level, text: string): boolean {
+  return decodedKey(level, text)?.text === text
 }
 
 /** The value of a key of interest. */
@@ -51,7 +59,6 @@ function walkMember(
   depth: number,
   maxDepth: number,
 ): number {
-  if (at < 0) return -1
   const inner = exact ? key.inner : null
   const isObject = inner !== null && at < end && bytes[at] === 0x7b
   const i = isObject ? walk(inner, bytes, at, end, depth + 1, maxDepth) : skipValue(bytes, at, end, depth, maxDepth)
