@@ -25,6 +25,13 @@ export function isUnsent(cause: unknown): boolean {
   return cause instanceof AggregateError && cause.errors.length > 0 && cause.errors.every(isUnsent)
 }
 
+/** Whether nobody listens where the replica was: its process is gone, and what it knew of sessions with it. */
+export function isGone(cause: unknown): boolean {
+  const code = codeOf(cause)
+  if (code === 'ECONNREFUSED' || code === 'ENOENT') return true
+  return cause instanceof AggregateError && cause.errors.length > 0 && cause.errors.every(isGone)
+}
+
 /** The error a client may see for a failure of the connection to a replica. Its text names no address. */
 export function toSluiceError(cause: unknown, server: string, headSeen: boolean): SluiceError {
   if (cause instanceof SluiceError) return cause

@@ -1,6 +1,6 @@
 import { SluiceError } from '../api/index.ts'
 import { channels } from '../observe/channels.ts'
-import { isUnsent, toSluiceError } from './failure.ts'
+import { isGone, isUnsent, toSluiceError } from './failure.ts'
 import { type CallOwner, HttpCall } from './http-call.ts'
 import { Replica, type ReplicaOptions } from './replica.ts'
 import type { Upstream, UpstreamRequest, UpstreamSink } from './upstream.ts'
@@ -33,8 +33,7 @@ export class ReplicaPool implements Upstream, CallOwner {
   send(request: UpstreamRequest, sink: UpstreamSink): void {
     const replica = request.replica === '' ? this.pick() : this.byId.get(request.replica)
     if (replica === undefined) {
-      const text = `the replica of this session is gone: start a new session with ${this.name}`
-      sink.onFail(new SluiceError('session_not_found', text))
+      sink.onFail(this.lost())
       return
     }
     const call = new HttpCall(request, sink, this, replica)
@@ -60,7 +59,7 @@ export class ReplicaPool implements Upstream, CallOwner {
       call.dispatch()
       return
     }
-    const error = toSluiceError(cause, this.name, call.headSeen)
+    const error = this.isLost(call, cause) ? this.lost(cause) : toSluiceError(cause, this.name, call.headSeen)
     if (channels.notice.hasSubscribers) {
       const detail = error.code === 'internal' && cause instanceof Error ? cause.stack : String(cause)
       const fields = { server: this.name, replica: call.replica.id, code: error.code, tries: call.tries, error: detail }
@@ -76,6 +75,16 @@ export class ReplicaPool implements Upstream, CallOwner {
   /** Ends running exchanges too. */
   destroy(): Promise<void> {
     return Promise.all(this.replicas.map(replica => replica.destroy())).then(nothing)
+  }
+
+  /** Whether a session's replica is gone while another could serve a new session. */
+  private isLost(call: HttpCall, cause: unknown): boolean {
+    return call.request.replica !== '' && this.replicas.length > 1 && !call.headSeen && isGone(cause)
+  }
+
+  private lost(cause?: unknown): SluiceError {
+    const text = `the replica of this session is gone: start a new session with ${this.name}`
+    return new SluiceError('session_not_found', text, cause)
   }
 
   /** Where to try again, or `null`. A request that may have been processed is sent again only if that is harmless. */
