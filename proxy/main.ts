@@ -1,5 +1,6 @@
 import type { Json } from './api/index.ts'
 import { systemClock } from './base/clock.ts'
+import { formatDiagnostic } from './base/diagnostic.ts'
 import { PendingRequests } from './chain/pending.ts'
 import type { RelayServices } from './chain/ports.ts'
 import { ToolTable } from './chain/tool-table.ts'
@@ -17,7 +18,7 @@ import type { MetricsSnapshot } from './observe/exposition.ts'
 import { createLog, type Log } from './observe/log.ts'
 import { Metrics } from './observe/metrics.ts'
 import { startNotices } from './observe/notices.ts'
-import type { CompiledPolicy, PolicyInput } from './policy/compile.ts'
+import type { PolicyInput } from './policy/compile.ts'
 import { Registry } from './policy/registry.ts'
 import { PolicyReloader } from './policy/reload.ts'
 import { MemoryStore } from './store/memory.ts'
@@ -51,7 +52,6 @@ export interface Sluice {
   readonly adminUrl: string | null
   /** Whether clients may be sent here: not shutting down, and some server can be reached. */
   ready(): Promise<Readiness>
-  readonly warnings: CompiledPolicy['warnings']
   metrics(): MetricsSnapshot
   /** Reads configuration, policies and certificate again. Resolves to whether the policy is in use; never rejects. */
   reload(): Promise<boolean>
@@ -80,6 +80,7 @@ export async function startSluice(options: SluiceOptions): Promise<Sluice> {
 
 /** How long interceptors may take to close. */
 const CLOSE_LIMIT_MS = 5000
+const FIRST_WORKER = '1'
 const DRAINING: Readiness = { ready: false, reasons: ['shutting down'] }
 
 class RunningSluice implements Sluice {
@@ -133,6 +134,7 @@ class RunningSluice implements Sluice {
       onRequest: (request, response) => downstream.handle(request, response),
     })
     this.#stack.defer(() => this.#listener.close())
+    this.#tellWarnings()
     if (this.#options.watch !== false) this.#reloader.watch()
   }
 
@@ -142,10 +144,6 @@ class RunningSluice implements Sluice {
 
   get adminUrl(): string | null {
     return this.#admin === null ? null : this.#admin.url
-  }
-
-  get warnings(): CompiledPolicy['warnings'] {
-    return this.#reloader.policy.warnings
   }
 
   ready(): Promise<Readiness> {
@@ -215,12 +213,21 @@ class RunningSluice implements Sluice {
     const now = this.#candidate
     // The channel is the process's: only a generation that is ours now is ours.
     const isOurs = what === 'policy' && ok && this.#reloader?.source.current.generation === generation
-    if (!isOurs || now === before) return
+    if (!isOurs) return
+    this.#tellWarnings()
+    if (now === before) return
     this.#identity.replace(identityOptions({ ...now, listen: before.listen }))
     const fixed = restartKeys(before, now)
     if (fixed.length === 0) return
     const text = 'the configuration has changes that need a restart'
     channels.notice.publish({ level: 'warn', text, fields: { keys: fixed.join(', ') } })
+  }
+
+  /** What the policy in use will probably not do; said once, not by each worker. */
+  #tellWarnings(): void {
+    const { worker = FIRST_WORKER } = this.#options
+    if (worker !== FIRST_WORKER) return
+    for (const warning of this.#reloader.policy.warnings) this.#log.warn({}, formatDiagnostic(warning))
   }
 
   #createDownstream(sessions: SessionSealer): Downstream {

@@ -35,7 +35,7 @@ export function clientUrl(url: string, servers: readonly ServerConfig[]): string
 }
 
 export function tellWarnings(warnings: readonly Diagnostic[], log: Log): void {
-  for (const warning of warnings) log.warn({}, formatDiagnostic({ ...warning, severity: 'error' }))
+  for (const warning of warnings) log.warn({}, formatDiagnostic(warning))
 }
 
 function identityText({ clients, anonymous, trustClientId }: Config): string {

@@ -51,9 +51,7 @@ async function start(config: Config, settings: Settings, log: Log): Promise<Runn
     return supervisor
   }
   const reread = (): Config => configOf(settings, process.env)
-  const sluice = await startSluice({ ...common, reread, strict: settings.flags.strict ?? false })
-  tellWarnings(sluice.warnings, log)
-  return sluice
+  return startSluice({ ...common, reread, strict: settings.flags.strict ?? false })
 }
 
 function obeySignals(running: Running, config: Config, log: Log): void {

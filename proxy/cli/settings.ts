@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { LoadError } from '../base/diagnostic.ts'
-import type { HostPort } from '../base/host-port.ts'
+import { type HostPort, isLoopback } from '../base/host-port.ts'
 import { type Config, DEFAULTS, defaultConfig, type ServerConfig } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import type { LogLevel } from './log-level.ts'
@@ -107,6 +107,10 @@ function checkFlags(config: Config, flags: RunFlags): void {
     throw new UsageError(
       `--listen and --admin are the same place (${listen.host}:${listen.port}): give each its own port`,
     )
+  }
+  if (config.trustClientId && !isLoopback(listen.host)) {
+    const text = 'trust_client_id would let anybody who reaches this address claim any name: use it on loopback only'
+    throw new UsageError(`--listen ${listen.host}:${listen.port}: ${text}`)
   }
   if (flags.strict === true && config.warnings.length > 0) throw new LoadError(config.warnings)
 }

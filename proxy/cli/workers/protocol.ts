@@ -23,5 +23,4 @@ export type Report =
   | { readonly type: 'serving'; readonly url: string }
   /** Cannot start; `exitCode` says whether files are wrong (2) or something else (1). */
   | { readonly type: 'failed'; readonly text: string; readonly exitCode: number }
-  | { readonly type: 'reloaded'; readonly ok: boolean }
   | { readonly type: 'metrics'; readonly id: number; readonly snapshot: MetricsSnapshot }

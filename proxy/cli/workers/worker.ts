@@ -23,7 +23,7 @@ async function obey(order: Order): Promise<void> {
   if (order.type === 'start') await start(order)
   else if (order.type === 'drain') await drain(order.timeoutMs)
   else if (sluice === null) return
-  else if (order.type === 'reload') report({ type: 'reloaded', ok: await sluice.reload() })
+  else if (order.type === 'reload') await sluice.reload()
   else report({ type: 'metrics', id: order.id, snapshot: sluice.metrics() })
 }
 

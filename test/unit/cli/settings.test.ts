@@ -95,6 +95,13 @@ describe('settingsOf and configOf', () => {
     for (const [act, expected] of cases) assert.throws(act, expected)
   })
 
+  it('does not believe bare names on an address that others can reach, --listen or not', t => {
+    const path = file(t, 'servers: { a: { url: http://a/mcp } }\ntrust_client_id: true\n')
+    assert.equal(configFor([], { config: path }).trustClientId, true)
+    const open = (): Config => configFor([], { config: path, listen: { host: '0.0.0.0', port: 8080 } })
+    assert.throws(open, /--listen 0\.0\.0\.0:8080: trust_client_id/)
+  })
+
   it('never repeats credentials of a URL', () => {
     assert.throws(
       () => settingsOf(['http://user:hunter2@host/mcp'], NONE),
