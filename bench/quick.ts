@@ -44,7 +44,7 @@ async function main(options: Options): Promise<void> {
     const { systems, upstream } = await startAll(starters, dir, started)
     const load = loadGenerator(dir)
     introduce(systems, load.name, options)
-    const plan = { ...options, systems, upstream, load, warmUpSeconds: 2, onSample: show }
+    const plan = { ...options, systems, upstream, load, onSample: show }
     conclude(systems, await measure(plan), options)
   } finally {
     await Promise.all(started.map(stop))

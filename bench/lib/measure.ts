@@ -3,6 +3,9 @@ import { cpuMicros, machineCpuMicros, type Running } from './process.ts'
 import type { System } from './systems.ts'
 import { verify } from './verify.ts'
 
+const WARM_UP_REQUESTS = 50_000
+const WARM_UP_MAX_SECONDS = 4
+
 /** One system under load for a few seconds. */
 export interface Sample {
   readonly system: string
@@ -28,7 +31,6 @@ export interface Plan {
   readonly connections: number
   readonly rounds: number
   readonly seconds: number
-  readonly warmUpSeconds: number
   /** Called after each sample. */
   onSample(sample: Sample, round: number): void
 }
@@ -39,7 +41,7 @@ export interface Plan {
  */
 export async function measure(plan: Plan): Promise<Sample[]> {
   for (const system of plan.systems) await verify(system.url, system.name)
-  for (const system of plan.systems) await plan.load.run(system.url, plan.connections, plan.warmUpSeconds)
+  for (const system of plan.systems) await warmUp(system, plan)
   const samples: Sample[] = []
   for (let round = 0; round < plan.rounds; round++) {
     const order = round % 2 === 0 ? plan.systems : [...plan.systems].reverse()
@@ -51,6 +53,14 @@ export async function measure(plan: Plan): Promise<Sample[]> {
   }
   for (const system of plan.systems) await verify(system.url, system.name)
   return samples
+}
+
+/** Until the compilers have seen enough, however slow the machine is at the moment. */
+async function warmUp(system: System, plan: Plan): Promise<void> {
+  let requests = 0
+  for (let second = 0; second < WARM_UP_MAX_SECONDS && requests < WARM_UP_REQUESTS; second++) {
+    requests += (await plan.load.run(system.url, plan.connections, 1)).requests
+  }
 }
 
 async function sampleOf(system: System, plan: Plan): Promise<Sample> {

@@ -12,6 +12,8 @@ export interface Ratio {
   readonly of: string
   readonly to: string
   readonly median: number
+  /** The same of the best round of each: what is left when other programs disturbed some rounds. */
+  readonly best: number
   readonly target: number
   /** The same ratio in each round. */
   readonly perRound: readonly number[]
@@ -21,7 +23,14 @@ export function ratio(samples: readonly Sample[], of: string, to: string, target
   const above = cpuOf(samples, of)
   const below = cpuOf(samples, to)
   const perRound = above.map((value, round) => value / (below[round] ?? Number.NaN))
-  return { of, to, median: median(above) / median(below), target, perRound }
+  return {
+    of,
+    to,
+    median: median(above) / median(below),
+    best: Math.min(...above) / Math.min(...below),
+    target,
+    perRound,
+  }
 }
 
 /** The table: one line a system with its rounds, the median and the spread. */
@@ -61,7 +70,7 @@ export function doubts(samples: readonly Sample[]): string[] {
 
 export function ratioLine(one: Ratio): string {
   const rounds = one.perRound.map(value => value.toFixed(2)).join(' ')
-  return `${one.of} = ${one.median.toFixed(2)} x ${one.to} (target ${one.target.toFixed(2)}; rounds: ${rounds})`
+  return `${one.of} = ${one.median.toFixed(2)} x ${one.to} (target ${one.target.toFixed(2)}; best rounds ${one.best.toFixed(2)}; each round ${rounds})`
 }
 
 function cpuOf(samples: readonly Sample[], system: string): number[] {
