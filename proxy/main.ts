@@ -97,6 +97,7 @@ class RunningSluice implements Sluice {
   #candidate: Config
   #reloader!: PolicyReloader
   #listener!: Listener
+  #downstream!: Downstream
   #admin: Admin | null = null
   #draining = false
   #closed: Promise<void> | null = null
@@ -129,6 +130,7 @@ class RunningSluice implements Sluice {
     for (const pool of this.#pools) this.#stack.defer(() => pool.destroy())
     this.#admin = await this.#openAdmin()
     const downstream = this.#createDownstream(new SessionSealer(key))
+    this.#downstream = downstream
     this.#listener = await createListener({
       ...listenerOptions(config),
       onRequest: (request, response) => downstream.handle(request, response),
@@ -165,7 +167,9 @@ class RunningSluice implements Sluice {
 
   async drain(timeoutMs: number = this.#options.config.timeouts.drainMs): Promise<void> {
     this.#draining = true
-    await this.#listener.drain(timeoutMs)
+    const drained = this.#listener.drain(timeoutMs)
+    this.#downstream.cutStanding()
+    await drained
     await this.close()
   }
 

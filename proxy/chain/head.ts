@@ -13,6 +13,8 @@ export class AnswerHead {
   encoded: boolean
   /** Index of the value of `mcp-session-id` in `headers`; -1 when absent. */
   sessionAt: number
+  /** Where a redirect leads; `''` = nowhere. */
+  location: string
   /** Whether it carries an authentication challenge. */
   challenge: boolean
 
@@ -23,6 +25,7 @@ export class AnswerHead {
     this.contentLength = -1
     this.encoded = false
     this.sessionAt = -1
+    this.location = ''
     this.challenge = false
     for (let i = 0; i < headers.length; i += 2) this.take(headers[i] as string, headers[i + 1] as string, i + 1)
   }
@@ -40,6 +43,9 @@ export class AnswerHead {
         break
       case 'mcp-session-id':
         this.sessionAt = at
+        break
+      case 'location':
+        this.location = value
         break
       case 'www-authenticate':
         this.challenge = true
@@ -68,4 +74,12 @@ export function withLength(headers: readonly string[], length: number): string[]
   }
   if (length >= 0) changed.push('content-length', String(length))
   return changed
+}
+
+/** What to tell about a redirect: where to point the configuration, if it is another path of the same server. */
+export function redirectText(server: string, head: AnswerHead): string {
+  const hint = head.location.startsWith('/') ? head.location : URL.parse(head.location)?.pathname
+  const advice =
+    hint === undefined ? 'set its url to where it really is' : `set the path of its url to ${hint.split('?')[0]}`
+  return `${server} answers with a redirect (HTTP ${head.status}), which is not followed: ${advice}`
 }

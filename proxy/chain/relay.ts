@@ -13,7 +13,7 @@ import { Collector } from './collector.ts'
 import { DEAD_SESSION_BYTES, isDeadSession } from './dead-session.ts'
 import { type ExchangeHost, LiveExchange } from './exchange.ts'
 import { tooBig } from './guard.ts'
-import { AnswerHead, withLength } from './head.ts'
+import { AnswerHead, redirectText, withLength } from './head.ts'
 import { Outbound } from './outbound.ts'
 import { conclude, Tally } from './outcome.ts'
 import type { Inbound, RelayServices, ReplyOwner, ReplyPort } from './ports.ts'
@@ -188,6 +188,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.answerHeaders = headers
     this.sealSession(head)
     if (head.challenge && !this.inbound.forwardAuthorization) this.refuseChallenge(head)
+    else if (head.status >= 300 && head.status < 400 && head.status !== 304) this.refuseRedirect(head)
     else if (head.body === 'sse') this.beginStream(head)
     else this.beginBody(head)
   }
@@ -209,6 +210,12 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     const text = `${this.inbound.server} refused the credentials of the proxy (HTTP ${head.status})`
     this.flow?.abort()
     this.failLocally('upstream_unauthorized', text, null)
+  }
+
+  /** A client that followed a redirect would go around the proxy and everything it is there for. */
+  private refuseRedirect(head: AnswerHead): void {
+    this.flow?.abort()
+    this.failLocally('upstream_broken', redirectText(this.inbound.server, head), null)
   }
 
   private beginStream(head: AnswerHead): void {

@@ -15,6 +15,7 @@ import { endWithError } from './tail.ts'
 interface Waiting {
   readonly raw: Buffer
   readonly data: Buffer | null
+  readonly type: string
 }
 
 /**
@@ -63,27 +64,24 @@ export class EventStream implements SseSink, PhaseOwner {
     this.close(error)
   }
 
-  onEvent(raw: Buffer, data: Buffer | null, _type: string, id: string | null): void {
+  onEvent(raw: Buffer, data: Buffer | null, type: string, id: string | null): void {
     if (id !== null && id !== '') this.sawEventId = true
-    if (this.waiting) this.queue.push({ raw, data })
-    else if (!this.relay.finished) this.take(raw, data)
+    if (this.waiting) this.queue.push({ raw, data, type })
+    else if (!this.relay.finished) this.take(raw, data, type)
   }
 
   onOversize(): void {
     this.breakOff('message_too_large', `an event is larger than max_event_bytes (${this.splitter.maxEventBytes})`)
   }
 
-  private take(raw: Buffer, data: Buffer | null): void {
+  private take(raw: Buffer, data: Buffer | null, type: string): void {
     if (data === null) {
       this.out.push(raw)
       return
     }
     const envelope = scan(data, this.relay.services.maxDepth)
     if (!(envelope instanceof Envelope)) {
-      this.breakOff(
-        'uninspectable',
-        `an event of ${this.relay.inbound.server} is not a JSON-RPC message: ${envelope.text}`,
-      )
+      this.takeOther(raw, type, envelope.text)
       return
     }
     this.raw = raw
@@ -93,6 +91,12 @@ export class EventStream implements SseSink, PhaseOwner {
     const message = new WireMessage('toClient', envelope, data, method, name)
     if (response) this.noteResponse(message)
     this.up(message, this.phaseOf(message), 0)
+  }
+
+  /** What is no message may pass only as an event of a type that no MCP client reads (a server's own `ping`, say). */
+  private takeOther(raw: Buffer, type: string, why: string): void {
+    if (type !== 'message') this.out.push(raw)
+    else this.breakOff('uninspectable', `an event of ${this.relay.inbound.server} is not a JSON-RPC message: ${why}`)
   }
 
   private noteResponse(message: WireMessage): void {
@@ -135,7 +139,7 @@ export class EventStream implements SseSink, PhaseOwner {
   private goOn(): void {
     while (!this.waiting && this.queue.length > 0 && !this.relay.finished) {
       const next = this.queue.shift() as Waiting
-      this.take(next.raw, next.data)
+      this.take(next.raw, next.data, next.type)
     }
     if (this.waiting || this.relay.finished) return
     this.flush()

@@ -73,6 +73,7 @@ function addRun(root: Command): void {
     .addOption(
       new Option('--log-format <format>', 'default: pretty on a terminal, else json').choices(['json', 'pretty']),
     )
+    .option('--forward-authorization', "pass the client's Authorization header on to the server of a URL")
     .option('--strict', 'treat warnings about policies and configuration as errors')
     .addOption(new Option('--demo', 'also start the demo server').hideHelp())
     .addHelpText('after', RUN_EXAMPLES)

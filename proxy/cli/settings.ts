@@ -23,6 +23,7 @@ export interface RunFlags {
   readonly name?: string
   readonly logLevel?: LogLevel
   readonly logFormat?: 'json' | 'pretty'
+  readonly forwardAuthorization?: boolean
   readonly strict?: boolean
   readonly demo?: boolean
 }
@@ -89,15 +90,19 @@ export function configOrDefault(flags: {
   return configOf({ file: file === '' ? '' : resolve(file), urls: [], name: '', flags: given }, process.env)
 }
 
-function withUrls(servers: readonly ServerConfig[], { urls, name }: Settings): readonly ServerConfig[] {
+function withUrls(servers: readonly ServerConfig[], { urls, name, flags }: Settings): readonly ServerConfig[] {
   if (urls.length === 0) return servers
   const known = servers.find(server => server.name === name)
   const server: ServerConfig =
     known === undefined
-      ? // A server given by its bare URL is one that the client would have used directly: its token is meant for it.
-        { name, urls, forwardAuthorization: true, headers: [], connections: DEFAULTS.connections }
+      ? { name, urls, forwardAuthorization: forwards(flags), headers: [], connections: DEFAULTS.connections }
       : { ...known, urls }
   return [...servers.filter(other => other.name !== name), server]
+}
+
+/** A client's token goes to a server only where the operator says so (MCP, authorization, "token passthrough"). */
+function forwards(flags: RunFlags): boolean {
+  return flags.forwardAuthorization === true
 }
 
 /** What the file's own checks cannot see, because a flag came on top. */

@@ -5,7 +5,7 @@ import type { LeanRequest } from './lean-request.ts'
 import { refuse } from './malformed.ts'
 import { preflight } from './preflight.ts'
 import type { RequestHead } from './request-head.ts'
-import type { DownstreamServices, ServerRoute, VisitHost } from './services.ts'
+import type { DownstreamServices, ServerRoute, Standing, VisitHost } from './services.ts'
 import { Visit } from './visit.ts'
 
 const ALLOW = 'GET, POST, DELETE, OPTIONS'
@@ -19,6 +19,7 @@ export class Downstream implements VisitHost {
   readonly services: DownstreamServices
   readonly budget: BufferBudget
   inFlight: number
+  readonly standing: Set<Standing>
   private routes: ReadonlyMap<string, ServerRoute>
   private single: ServerRoute | null
 
@@ -26,6 +27,7 @@ export class Downstream implements VisitHost {
     this.services = services
     this.budget = new BufferBudget(services.limits.maxBufferedBytes)
     this.inFlight = 0
+    this.standing = new Set()
     this.routes = new Map()
     this.single = null
     this.setRoutes(routes)
@@ -35,6 +37,14 @@ export class Downstream implements VisitHost {
   setRoutes(routes: readonly ServerRoute[]): void {
     this.routes = new Map(routes.map(route => [route.name, route]))
     this.single = routes.length === 1 ? (routes[0] as ServerRoute) : null
+  }
+
+  /**
+   * Ends the streams that have no end of their own (a session's GET stream, `subscriptions/listen`): a drain would wait
+   * for them in vain, and the client opens them again elsewhere.
+   */
+  cutStanding(): void {
+    for (const stream of this.standing) stream.cut()
   }
 
   handle(request: LeanRequest, response: ServerResponse): void {

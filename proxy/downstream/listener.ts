@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { closeAfter, isClosing } from './last-request.ts'
 import { LeanRequest } from './lean-request.ts'
 import { type Fault, malformed, onClientError, refuse } from './malformed.ts'
 import { type TlsFiles, watchTls } from './tls.ts'
@@ -38,7 +39,7 @@ export interface Listener {
   readonly address: AddressInfo
   /**
    * Takes no new connections and refuses new requests (503 `draining`); running answers may finish until the limit,
-   * then their connections are cut. Standing GET streams, which have no end, are cut first.
+   * then their connections are cut.
    */
   drain(timeoutMs: number): Promise<void>
   /** Cuts everything now. */
@@ -66,8 +67,6 @@ class OpenListener implements Listener {
   readonly #options: ListenerOptions
   readonly #server: Server | TlsServer
   readonly #tls: { reload(): void; close(): void } | null
-  /** Open streams that only wait for what the server may say; bounded by the connections. */
-  readonly #standing = new Set<ServerResponse>()
   #draining = false
   #closed: Promise<void> | null = null
   url = ''
@@ -102,30 +101,17 @@ class OpenListener implements Listener {
   }
 
   readonly #onRequest = (incoming: IncomingMessage, response: ServerResponse): void => {
+    if (isClosing(incoming.socket)) return
     const request = incoming as LeanRequest
+    if (request.head.upgrade) closeAfter(response)
     const fault = this.#draining ? DRAINING : malformed(request, this.#options.limits.maxHeaders)
-    if (fault !== null) {
-      refuse(request, response, fault.code, fault.text)
-      return
-    }
-    if (request.method === 'GET') this.#keepStanding(request, response)
-    this.#options.onRequest(request, response)
-  }
-
-  /**
-   * A session's standing stream never ends by itself, so a drain does not wait for it: the client opens it again
-   * (MCP 2025-11-25, transports, "Listening for Messages from the Server"). One that resumes an answer is an answer.
-   */
-  #keepStanding(request: LeanRequest, response: ServerResponse): void {
-    if (request.head.upstream.includes('last-event-id')) return
-    this.#standing.add(response)
-    response.once('close', () => this.#standing.delete(response))
+    if (fault === null) this.#options.onRequest(request, response)
+    else refuse(request, response, fault.code, fault.text)
   }
 
   drain(timeoutMs: number): Promise<void> {
     this.#draining = true
     const closed = this.#stopAccepting()
-    for (const response of this.#standing) response.destroy()
     // A connection whose last answer ends while we drain goes idle, and node looks for idle ones only at `close()`.
     const tick = setInterval(() => this.#server.closeIdleConnections(), DRAIN_TICK_MS)
     const limit = setTimeout(() => this.#server.closeAllConnections(), timeoutMs)

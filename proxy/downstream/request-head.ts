@@ -22,7 +22,7 @@ type Special =
   | 'once'
   | 'framing'
 
-const RULES: Readonly<Record<string, Rule>> = {
+const FIELDS: Readonly<Record<string, Rule>> = {
   host: 'host',
   origin: 'origin',
   authorization: 'authorization',
@@ -48,9 +48,12 @@ const RULES: Readonly<Record<string, Rule>> = {
   'content-length': 'framing',
   'access-control-request-method': 'drop',
   'access-control-request-headers': 'framing',
+  'content-encoding': 'framing',
   // The browser's, not the server's: credentials of another hop, and a fetch's own context.
   cookie: 'drop',
 }
+/** A map, because an object also has what nobody put there, such as `constructor`. */
+const RULES: ReadonlyMap<string, Rule> = new Map(Object.entries(FIELDS))
 
 /** Exact spellings seen so far, so that the usual field costs one look-up and no new string. */
 const spellings = new Map<string, Field>()
@@ -65,7 +68,7 @@ function fieldOf(name: string): Field {
   const known = spellings.get(name)
   if (known !== undefined) return known
   const lower = name.toLowerCase()
-  const rule = RULES[lower] ?? (lower.startsWith('mcp-param-') ? 'once' : 'pass')
+  const rule = RULES.get(lower) ?? (lower.startsWith('mcp-param-') ? 'once' : 'pass')
   const field = { lower, rule }
   if (spellings.size < MAX_SPELLINGS) spellings.set(name, field)
   return field
@@ -81,6 +84,13 @@ export class RequestHead {
   transferEncoding: string
   /** -1 = not declared. */
   contentLength: number
+  /**
+   * Whether `Connection` says `upgrade`. That is never done, but node stops reading behind such a request and loses what
+   * came with it: were the next request cut by that, its rest would be taken for a request of its own.
+   */
+  upgrade: boolean
+  /** `''` = the body is not compressed. */
+  contentEncoding: string
   /** `Access-Control-Request-Headers`. */
   requestedHeaders: string
   origin: string
@@ -104,6 +114,8 @@ export class RequestHead {
     this.expect = undefined
     this.transferEncoding = ''
     this.contentLength = -1
+    this.upgrade = false
+    this.contentEncoding = ''
     this.requestedHeaders = ''
     this.origin = ''
     this.authorization = ''
@@ -162,6 +174,7 @@ export class RequestHead {
     else if (lower === 'transfer-encoding') {
       this.transferEncoding = this.transferEncoding === '' ? value : `${this.transferEncoding}, ${value}`
     } else if (lower === 'expect') this.expect = value
+    else if (lower === 'content-encoding') this.contentEncoding = value.trim().toLowerCase()
     else this.requestedHeaders = value
   }
 
@@ -172,23 +185,23 @@ export class RequestHead {
         this.sessionToken = value
         return
       case 'content-type':
-        this.once(lower, this.contentType)
+        if (this.forwards(lower)) this.repeated = lower
         this.contentType = value
         break
       case 'mcp-protocol-version':
-        this.once(lower, this.version)
-        this.version = value.trim()
+        if (this.forwards(lower)) this.repeated = lower
+        this.version = value
         break
       case 'mcp-method':
         if (this.mcpMethod !== null) this.repeated = lower
-        this.mcpMethod = value.trim()
+        this.mcpMethod = value
         break
       case 'mcp-name':
         if (this.mcpName !== null) this.repeated = lower
-        this.mcpName = value.trim()
+        this.mcpName = value
         break
       default:
-        if (this.upstream.includes(lower)) this.repeated = lower
+        if (this.forwards(lower)) this.repeated = lower
     }
     this.upstream.push(lower, value)
   }
@@ -197,11 +210,18 @@ export class RequestHead {
     if (before !== '') this.repeated = name
   }
 
+  /** Whether a field of this name goes to the server already. */
+  private forwards(name: string): boolean {
+    for (let i = 0; i < this.upstream.length; i += 2) if (this.upstream[i] === name) return true
+    return false
+  }
+
   /** Fields that `Connection` names belong to this connection (RFC 9110, 7.6.1). */
   private dropNamed(): void {
     const named = this.connection.toLowerCase().split(',')
     for (const token of named) {
       const name = token.trim()
+      if (name === 'upgrade') this.upgrade = true
       if (name === '' || name === 'close' || name.startsWith('mcp-') || name === 'content-type') continue
       for (let i = this.upstream.length - 2; i >= 0; i -= 2) {
         if (this.upstream[i] === name) this.upstream.splice(i, 2)

@@ -38,4 +38,11 @@ export interface VisitHost {
   readonly budget: BufferBudget
   /** Requests that were admitted and whose answers are not over. */
   inFlight: number
+  /** Those of them that only wait for what the server may say, and never end by themselves. */
+  readonly standing: Set<Standing>
+}
+
+/** An answer that a drain does not wait for. */
+export interface Standing {
+  cut(): void
 }

@@ -14,10 +14,10 @@ import { classify, isBatchAllowed, isModern } from './classify.ts'
 import type { LeanRequest } from './lean-request.ts'
 import { type Guest, HttpReply } from './reply.ts'
 import { isJson, type RequestHead } from './request-head.ts'
-import type { ServerRoute, VisitHost } from './services.ts'
+import type { ServerRoute, Standing, VisitHost } from './services.ts'
 
 /** One admitted HTTP request, from its body to the relay. It is also the relay's `Inbound`. */
-export class Visit implements BodyOwner, Guest, Inbound {
+export class Visit implements BodyOwner, Guest, Inbound, Standing {
   readonly httpMethod: 'POST' | 'GET' | 'DELETE'
   readonly server: string
   readonly upstream: Upstream
@@ -81,6 +81,11 @@ export class Visit implements BodyOwner, Guest, Inbound {
     const { limits } = this.downstream.services
     if (!isJson(this.head.contentType)) {
       this.refuseUnread('unsupported_media_type', 'Content-Type must be application/json, in UTF-8')
+    } else if (this.head.contentEncoding !== '' && this.head.contentEncoding !== 'identity') {
+      this.refuseUnread(
+        'unsupported_media_type',
+        'a compressed body is not understood: send it without Content-Encoding',
+      )
     } else if (this.head.contentLength > limits.maxBodyBytes) {
       this.onTooLarge('body')
     } else {
@@ -166,9 +171,19 @@ export class Visit implements BodyOwner, Guest, Inbound {
       method = this.downstream.services.relay.pending.take(this.session?.fingerprint ?? '', envelope.idText)
     }
     const message = new WireMessage('toServer', envelope, body, method, envelope.name)
+    if (method === 'subscriptions/listen' || method === STREAM_METHOD) this.stand()
     const relay = new Relay(this.downstream.services.relay, this, this.reply, message)
     this.reply.attach(relay)
     relay.start()
+  }
+
+  /** A stream that resumes an answer is an answer: it has an end. */
+  private stand(): void {
+    if (!this.upstreamHeaders.includes('last-event-id')) this.downstream.standing.add(this)
+  }
+
+  cut(): void {
+    this.reply.destroy()
   }
 
   /** JSON-RPC batches exist in 2025-03-26 only (2025-06-18, changelog). */
@@ -215,6 +230,7 @@ export class Visit implements BodyOwner, Guest, Inbound {
     if (this.isGone) return
     this.isGone = true
     this.downstream.inFlight--
+    this.downstream.standing.delete(this)
     this.reader?.release()
   }
 }

@@ -26,7 +26,7 @@ describe('settingsOf and configOf', () => {
     const config = configFor(['http://127.0.0.1:3001/mcp'])
     assert.deepEqual(
       config.servers.map(({ name, urls, forwardAuthorization }) => ({ name, urls, forwardAuthorization })),
-      [{ name: 'default', urls: ['http://127.0.0.1:3001/mcp'], forwardAuthorization: true }],
+      [{ name: 'default', urls: ['http://127.0.0.1:3001/mcp'], forwardAuthorization: false }],
     )
     assert.deepEqual(config.policies, [])
     assert.deepEqual(config.listen, { host: '127.0.0.1', port: 8080 })

@@ -231,24 +231,6 @@ describe('createListener: drain', () => {
     assert.match(slow.received.toString(), /begun[\s\S]* ended/)
   })
 
-  it('does not wait for a standing stream, only for one that resumes an answer', async t => {
-    const open: ServerResponse[] = []
-    const both = deferred<void>()
-    const listener = await listen(t, (_request, response) => {
-      response.write('begun')
-      if (open.push(response) === 2) both.resolve()
-    })
-    const standing = await ask(t, listener, 'GET /mcp HTTP/1.1\r\nHost: a\r\n\r\n')
-    await standing.readTo('begun')
-    const resumed = await ask(t, listener, 'GET /mcp HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 1\r\n\r\n')
-    await both.promise
-    const drained = listener.drain(10_000)
-    await standing.closed()
-    open[1]?.end(' ended')
-    await resumed.readTo(' ended')
-    await within(drained, 'drain to end')
-  })
-
   it('refuses a request that comes over a connection it still has', async t => {
     const running = deferred<ServerResponse>()
     const listener = await listen(t, (_request, response) => running.resolve(response))
