@@ -10,7 +10,7 @@ import { join } from 'node:path'
  */
 const root = join(import.meta.dirname, '../..')
 const dist = join(root, 'dist')
-const COPIED = ['policies', 'README.md', 'LICENSE']
+const COPIED = ['policies', 'docs', 'README.md', 'LICENSE']
 
 interface Manifest {
   readonly [key: string]: unknown

@@ -69,7 +69,9 @@ export class Visit implements BodyOwner, Guest, Inbound, Standing {
     this.reply = new HttpReply(response, this, cors, downstream.services.stallMs)
     this.reader = null
     this.isGone = false
-    if (route.forwardAuthorization && head.authorization !== '') head.upstream.push('authorization', head.authorization)
+    // A key that is ours to check is none of the server's business.
+    const isTheirs = route.forwardAuthorization && principal.via !== 'api-key'
+    if (isTheirs && head.authorization !== '') head.upstream.push('authorization', head.authorization)
     if (route.headers.length > 0) addFixed(head.upstream, route.headers)
   }
 

@@ -62,6 +62,7 @@ function stackOf(value: unknown): string {
 
 /** Control characters (C0, C1, DEL, direction marks) as escapes. */
 function visible(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to make visible
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, escapeUnit)
 }
 
