@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { ERRORS, type ErrorCode } from '../api/index.ts'
 import { errorAnswer } from '../message/jsonrpc.ts'
 import { channels } from '../observe/channels.ts'
+import { closeAfter, markClosing } from './last-request.ts'
 import type { LeanRequest } from './lean-request.ts'
 
 /** Why a request head is refused before anybody looks at the request. */
@@ -44,7 +45,7 @@ export function refuse(
 ): void {
   publish(code, status, text)
   const body = errorAnswer('', code, text, null)
-  response.shouldKeepAlive = false
+  closeAfter(response)
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length })
   response.end(body)
   request.resume() // so that the answer is not lost in a reset; bounded, for the connection closes after it
@@ -55,12 +56,30 @@ export function refuse(
  * node's own handler asks to learn whether an answer has begun; then nothing can be said any more.
  */
 export function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-  const begun = (socket as { _httpMessage?: ServerResponse | null })._httpMessage?.headersSent === true
-  if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || begun || !socket.writable) {
-    socket.destroy(error)
-    return
-  }
-  const fault = faultOf(error.code ?? '')
+  if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || !socket.writable) socket.destroy(error)
+  else if (!waiting.has(socket)) fail(error, socket)
+}
+
+/** Connections whose fault is told once the answers before it are out. */
+const waiting = new WeakSet<Duplex>()
+
+function fail(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const answer = (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+  if (answer?.req.complete === true) answerFirst(answer, error, socket)
+  else if (answer?.headersSent === true) socket.destroy(error)
+  else endWithFault(faultOf(error.code ?? ''), socket)
+}
+
+/** The fault lies behind a request that came whole: or the refusal would be taken for its answer. */
+function answerFirst(answer: ServerResponse, error: NodeJS.ErrnoException, socket: Duplex): void {
+  waiting.add(socket)
+  markClosing(socket)
+  answer.once('finish', () => {
+    if (socket.writable) fail(error, socket)
+  })
+}
+
+function endWithFault(fault: Fault, socket: Duplex): void {
   const status = ERRORS[fault.code].http
   publish(fault.code, status, fault.text)
   socket.end(rawAnswer(status, errorAnswer('', fault.code, fault.text, null)), () => socket.destroy())

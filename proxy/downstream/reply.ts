@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { ReplyOwner, ReplyPort } from '../chain/ports.ts'
+import { closeAfter } from './last-request.ts'
 
 const OWNER = Symbol('sluice reply')
 
@@ -55,7 +56,7 @@ export class HttpReply implements ReplyPort {
 
   /** Closes the connection after this answer. */
   closeAfter(): void {
-    this.response.shouldKeepAlive = false
+    closeAfter(this.response)
   }
 
   head(status: number, headers: string[]): void {
