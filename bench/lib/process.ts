@@ -30,10 +30,22 @@ export function start(command: string, args: string[], options: { cwd?: string }
   child.stdout.on('data', keep)
   child.stderr.on('data', keep)
   child.on('error', error => keep(Buffer.from(`${error.message}\n`)))
-  const kill = () => child.kill('SIGKILL')
+  const kill = () => killFamily(child)
   process.once('exit', kill) // nothing outlives a benchmark that broke
   child.once('exit', () => process.off('exit', kill))
   return { child, pid: child.pid ?? 0, output: () => text }
+}
+
+/** With the children: those of a master that is killed would live on. */
+function killFamily(child: ChildProcess): void {
+  if (child.pid === undefined) return
+  for (const pid of family(child.pid)) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It ended by itself.
+    }
+  }
 }
 
 /** Ends it with SIGTERM, after 3 s with SIGKILL. */
@@ -42,7 +54,7 @@ export async function stop(running: Running): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   const gone = new Promise<void>(resolve => child.once('exit', () => resolve()))
   child.kill('SIGTERM')
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS)
+  const timer = setTimeout(() => killFamily(child), STOP_LIMIT_MS)
   await gone
   clearTimeout(timer)
 }
