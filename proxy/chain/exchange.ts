@@ -34,6 +34,8 @@ export class LiveExchange implements Exchange {
   notes: Record<string, string | number | boolean> | null
   /** Microseconds by slot; `null` until an interceptor ran. */
   micros: number[] | null
+  /** When the step that runs now began. */
+  clockMs: number
   /** Each entry's own state, by slot; `null` until one was made. */
   states: unknown[] | null
   private readonly host: ExchangeHost
@@ -56,6 +58,7 @@ export class LiveExchange implements Exchange {
     this.verdicts = null
     this.notes = null
     this.micros = null
+    this.clockMs = 0
     this.states = null
     this.host = host
     this.rawHeaders = rawHeaders
@@ -118,6 +121,13 @@ export class LiveExchange implements Exchange {
     this.verdicts ??= []
     // A stream of a million edited events is still one exchange.
     if (this.verdicts.length < MAX_RECORDS) this.verdicts.push(record)
+  }
+
+  /** Books the time since the last lap, or since `clockMs` was set, on a slot: one look at the clock a step. */
+  lap(slot: number): void {
+    const now = performance.now()
+    this.spend(slot, now - this.clockMs)
+    this.clockMs = now
   }
 
   spend(slot: number, milliseconds: number): void {

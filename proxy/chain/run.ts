@@ -36,6 +36,7 @@ export function runPhase(
   index: number,
 ): Decision | null | typeof PENDING {
   const steps = phase.steps
+  exchange.clockMs = performance.now()
   for (let i = index; i < steps.length; i++) {
     const step = steps[i] as Step
     if (step.mode === 'shadow') {
@@ -57,7 +58,6 @@ type Settled = Verdict | undefined | PromiseLike<unknown>
 
 /** One hook, timed, with its failures turned into verdicts and its edit undone where it failed. */
 function runStep(step: Step, message: WireMessage, exchange: LiveExchange): Settled {
-  const began = performance.now()
   const before = message.body
   const envelope = message.envelope
   const edits = message.edits
@@ -69,7 +69,7 @@ function runStep(step: Step, message: WireMessage, exchange: LiveExchange): Sett
     message.restore(before, envelope, edits)
     answer = failure(step, message, exchange, error)
   }
-  exchange.spend(step.slot, performance.now() - began)
+  exchange.lap(step.slot)
   if (!isPromise(answer)) recordStep(step, message, exchange, answer, before)
   return answer
 }
@@ -192,7 +192,6 @@ function onTimeout(waiting: Waiting): void {
 function runShadow(step: Step, message: WireMessage, exchange: LiveExchange): void {
   const copy = message.shadowCopy()
   const before = copy.body
-  const began = performance.now()
   try {
     const answer = invoke(step, copy, exchange)
     if (isPromise(answer)) {
@@ -206,5 +205,5 @@ function runShadow(step: Step, message: WireMessage, exchange: LiveExchange): vo
   } catch (error) {
     failure(step, copy, exchange, error)
   }
-  exchange.spend(step.slot, performance.now() - began)
+  exchange.lap(step.slot)
 }

@@ -32,22 +32,31 @@ export function isGone(cause: unknown): boolean {
   return cause instanceof AggregateError && cause.errors.length > 0 && cause.errors.every(isGone)
 }
 
+/** A server has kept silent for longer than its limit. */
+export class SilenceError extends Error {
+  /** Whether its answer had begun. */
+  readonly inAnswer: boolean
+
+  constructor(inAnswer: boolean) {
+    super(inAnswer ? 'idle timeout' : 'first byte timeout')
+    this.name = 'SilenceError'
+    this.inAnswer = inAnswer
+  }
+}
+
 /** The error a client may see for a failure of the connection to a replica. Its text names no address. */
 export function toSluiceError(cause: unknown, server: string, headSeen: boolean): SluiceError {
   if (cause instanceof SluiceError) return cause
   const code = codeOf(cause)
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') {
-    return new SluiceError('upstream_timeout', `${server} did not begin to answer in time (first_byte timeout)`, cause)
-  }
-  if (code === 'UND_ERR_BODY_TIMEOUT') {
-    return new SluiceError(
-      'upstream_timeout',
-      `${server} fell silent in the middle of its answer (idle timeout)`,
-      cause,
-    )
+  if (cause instanceof SilenceError) {
+    const what = cause.inAnswer
+      ? 'fell silent in the middle of its answer (idle timeout)'
+      : 'did not begin to answer in time (first_byte timeout)'
+    return new SluiceError('upstream_timeout', `${server} ${what}`, cause)
   }
   // Whatever has no code was thrown by the proxy itself while it handled the answer; undici's parser errors have none.
-  if (code === '' && !(cause instanceof AggregateError) && !isParserError(cause)) return new SluiceError('internal', 'the proxy failed', cause)
+  if (code === '' && !(cause instanceof AggregateError) && !isParserError(cause))
+    return new SluiceError('internal', 'the proxy failed', cause)
   if (isUnsent(cause)) return new SluiceError('upstream_unreachable', `${server} is not reachable`, cause, 1_000)
   const when = headSeen ? 'broke off in the middle of its answer' : 'closed the connection without an answer'
   return new SluiceError('upstream_broken', `${server} ${when}`, cause)

@@ -1,8 +1,10 @@
 import type { Client, Dispatcher } from 'undici'
 import { SluiceError } from '../api/index.ts'
 import type { Borrower, Connections } from './connections.ts'
+import { SilenceError } from './failure.ts'
 import type { Replica } from './replica.ts'
 import type { Flow, UpstreamRequest, UpstreamSink } from './upstream.ts'
+import { type Watched, watchdog } from './watchdog.ts'
 
 /** Who hears that a try has failed and decides whether there is another one. */
 export interface CallOwner {
@@ -28,7 +30,7 @@ const HOP_BY_HOP = new Set([
  * One try of one request on one replica: the handler object that undici drives, and the `Flow` its sink holds. No
  * stream and no promise; every field is set here so that all calls share one hidden class.
  */
-export class HttpCall implements Borrower, Flow {
+export class HttpCall implements Borrower, Flow, Watched {
   readonly request: UpstreamRequest
   readonly sink: UpstreamSink
   readonly owner: CallOwner
@@ -36,14 +38,18 @@ export class HttpCall implements Borrower, Flow {
   /** The connection it runs on; `null` while it waits for one and afterwards. */
   client: Client | null
   tries: number
-  /** Whether a byte of the request may have reached the server. */
-  sent: boolean
   headSeen: boolean
+  previous: Watched | null
+  next: Watched | null
+  heardAt: number
+  patienceTicks: number
   private controller: Dispatcher.DispatchController | null
   private aborted: boolean
   private paused: boolean
   private done: boolean
   private lender: Connections | null
+  /** Why the call must not begin any more, although its connection may still come. */
+  private startError: SilenceError | null
 
   constructor(request: UpstreamRequest, sink: UpstreamSink, owner: CallOwner, replica: Replica) {
     this.request = request
@@ -52,13 +58,17 @@ export class HttpCall implements Borrower, Flow {
     this.replica = replica
     this.client = null
     this.tries = 0
-    this.sent = false
     this.headSeen = false
+    this.previous = null
+    this.next = null
+    this.heardAt = 0
+    this.patienceTicks = 0
     this.controller = null
     this.aborted = false
     this.paused = false
     this.done = false
     this.lender = null
+    this.startError = null
   }
 
   /** Begins a try on `this.replica`. */
@@ -69,14 +79,14 @@ export class HttpCall implements Borrower, Flow {
     const lender = this.replica.connectionsFor(request)
     this.lender = lender
     this.controller = null
-    this.sent = false
+    watchdog.watch(this, request.firstByteTimeoutMs)
     const options = {
       path: this.replica.pathFor(request.query),
       method: request.method,
       headers: request.headers,
       body: request.body,
-      headersTimeout: request.firstByteTimeoutMs,
-      bodyTimeout: request.idleTimeoutMs,
+      headersTimeout: 0,
+      bodyTimeout: 0,
     } as Dispatcher.DispatchOptions
     try {
       lender.dispatch(options, this)
@@ -93,6 +103,7 @@ export class HttpCall implements Borrower, Flow {
     if (lender === null) return
     this.lender = null
     this.replica.inFlight--
+    watchdog.leave(this)
     lender.giveBack(this)
   }
 
@@ -103,6 +114,7 @@ export class HttpCall implements Borrower, Flow {
 
   resume(): void {
     this.paused = false
+    this.heardAt = watchdog.tick
     this.controller?.resume()
   }
 
@@ -113,28 +125,40 @@ export class HttpCall implements Borrower, Flow {
     else this.controller?.abort(ABORTED)
   }
 
+  /** The server has kept silent for too long. While we do not listen ourselves, that is no silence of its own. */
+  onSilence(): void {
+    if (this.paused) {
+      this.heardAt = watchdog.tick
+      return
+    }
+    const error = new SilenceError(this.headSeen)
+    if (this.client === null) {
+      this.leave()
+      this.owner.failed(this, error)
+    } else if (this.controller === null) {
+      this.startError = error
+    } else {
+      this.controller.abort(error)
+    }
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.controller = controller
     if (this.aborted) controller.abort(ABORTED)
-  }
-
-  onRequestSent(): void {
-    this.sent = true
-  }
-
-  onBodySent(): void {
-    this.sent = true
+    else if (this.startError !== null) controller.abort(this.startError)
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: HeaderFields): void {
     if (status < 200 || this.aborted) return
     this.headSeen = true
+    watchdog.setPatience(this, this.request.idleTimeoutMs)
     this.replica.succeeded()
     this.sink.onHead(status, endToEnd(headers), this.replica.id)
     if (this.paused) controller.pause()
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.heardAt = watchdog.tick
     if (!this.aborted) this.sink.onData(chunk)
   }
 

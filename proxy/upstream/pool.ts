@@ -1,6 +1,6 @@
 import { SluiceError } from '../api/index.ts'
 import { channels } from '../observe/channels.ts'
-import { isGone, isUnsent, toSluiceError } from './failure.ts'
+import { isGone, isUnsent, SilenceError, toSluiceError } from './failure.ts'
 import { type CallOwner, HttpCall } from './http-call.ts'
 import { Replica, type ReplicaOptions } from './replica.ts'
 import type { Upstream, UpstreamRequest, UpstreamSink } from './upstream.ts'
@@ -53,7 +53,9 @@ export class ReplicaPool implements Upstream, CallOwner {
   failed(call: HttpCall, cause: unknown): void {
     const unsent = isUnsent(cause) && !call.headSeen
     if (unsent) call.replica.unreachable(performance.now())
-    const next = call.isAborted ? null : this.nextReplica(call, unsent)
+    // A server that took too long once would take as long again.
+    const isOver = call.isAborted || cause instanceof SilenceError
+    const next = isOver ? null : this.nextReplica(call, unsent)
     if (next !== null) {
       call.replica = next
       call.dispatch()
