@@ -146,7 +146,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   }
 
   private send(): void {
-    if (this.message.edited && needsTools(this.message, this.inbound)) {
+    if (this.message.edited && needsTools(this.services, this.message, this.inbound)) {
       fixHeaders(this.services, this.inbound, this.exchange, this.message).then(
         () => this.sendNow(),
         (error: SluiceError) => this.onFail(error),

@@ -17,9 +17,13 @@ export function renameHeaders(headers: string[], message: WireMessage): void {
   }
 }
 
-/** Whether headers mirror arguments of an edited call, so that the tool's schema is needed to make them true again. */
-export function needsTools(message: WireMessage, inbound: Inbound): boolean {
+/**
+ * Whether headers mirror arguments of an edited call, or may have to from now on, so that the tool's schema is needed to
+ * make them true.
+ */
+export function needsTools(services: RelayServices, message: WireMessage, inbound: Inbound): boolean {
   if (message.method !== 'tools/call') return false
+  if (inbound.era === 'modern' && services.tools.get(inbound.server)?.has(message.name)) return true
   const headers = inbound.upstreamHeaders
   for (let i = 0; i < headers.length; i += 2) if ((headers[i] as string).startsWith(PARAM_PREFIX)) return true
   return false

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { defineInterceptor, type Hooks, type Interceptor, type Kind, type Look, z } from '#api'
+import { defineInterceptor, type Hook, type Hooks, type Interceptor, type Kind, type Look, z } from '#api'
 import {
   type Config,
   DEFAULTS,
@@ -174,7 +174,7 @@ export function interceptor<S = unknown>(name: string, hooks: Hooks<S>, options:
 
 /** Reads every message as JSON, both ways, and lets it go on as it is. */
 export function reader(name: string): Interceptor {
-  const read: NonNullable<Hooks['request']> = message => {
+  const read: Hook<unknown> = message => {
     message.json()
     return undefined
   }
@@ -195,13 +195,23 @@ export interface Pair {
   readonly url: string
 }
 
+/** What is hung here is closed before what is hung on `scope` from now on, also when that fails. */
+function closeFirst(scope: Scope): Scope {
+  const closers: (() => void | Promise<void>)[] = []
+  scope.after(async () => {
+    for (const close of closers.reverse()) await close()
+  })
+  return { after: close => void closers.push(close) }
+}
+
 /** Starts both; see `startScriptedUpstream` and `startProxy`. */
 export async function startPair(
   scope: Scope,
   script: ScriptedUpstreamOptions | Script = {},
   options: Omit<ProxyOptions, 'servers'> = {},
 ): Promise<Pair> {
+  const first = closeFirst(scope)
   const upstream = await startScriptedUpstream(scope, script)
-  const proxy = await startProxy(scope, { ...options, servers: upstream.url })
+  const proxy = await startProxy(first, { ...options, servers: upstream.url })
   return { upstream, proxy, url: proxy.endpoint() }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type Hooks, type JsonObject, Verdict } from '#api'
+import { type Hook, type JsonObject, Verdict } from '#api'
 import { type SendOptions, send } from '../helpers/http-client.ts'
 import {
   initialize,
@@ -299,7 +299,7 @@ async function judged(
   verdict: () => Verdict,
   options: Omit<ProxyOptions, 'servers'> = {},
 ) {
-  const judge: Hooks['request'] = message => (message.direction === 'toServer' ? verdict() : undefined)
+  const judge: Hook<unknown> = message => (message.direction === 'toServer' ? verdict() : undefined)
   return startPair(t, {}, { interceptors: [interceptor('judge', { request: judge, notification: judge })], ...options })
 }
 
@@ -423,7 +423,7 @@ describe('refused by an interceptor', () => {
   for (const shape of ['JSON', 'events'] as const) {
     test(`an answer of the server, by ${shape}: nothing of it passes`, async t => {
       const secret = 'AKIA-NOT-FOR-CLIENTS'
-      const hook: Hooks['response'] = () => Verdict.deny('secret_found', 'a secret was found')
+      const hook: Hook<unknown> = () => Verdict.deny('secret_found', 'a secret was found')
       const text = `{"jsonrpc":"2.0","id":${ID},"result":{"content":[{"type":"text","text":"${secret}"}]}}`
       const { url } = await startPair(
         t,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
-import type { Hooks, Json, JsonObject } from '#api'
+import type { Hook, Json, JsonObject } from '#api'
 import { send } from '../helpers/http-client.ts'
 import { LEGACY_VERSION, MODERN_VERSION, POST_HEADERS } from '../helpers/mcp-messages.ts'
 import { interceptor, startPair, VIEWS } from '../helpers/proxy.ts'
@@ -241,14 +241,14 @@ describe('fidelity: compression', () => {
 
 describe('fidelity: edits', () => {
   /** Sets one text and leaves everything else alone. */
-  const editor = (): Hooks['response'] => message => {
+  const editor = (): Hook<unknown> => message => {
     message.edit(json => {
       const { result } = json as { result?: JsonObject }
       if (result && 'old' in result) result['old'] = 'new ü'
     })
     return undefined
   }
-  const interceptors = [interceptor('editor', { response: editor() as NonNullable<Hooks['response']> })]
+  const interceptors = [interceptor('editor', { response: editor() })]
   const around = Object.values(VALUES)
     .map((value, i) => ` "k${i}" : ${value} `)
     .join(',')
@@ -282,7 +282,7 @@ describe('fidelity: edits', () => {
   })
 
   test('a request keeps the source text of all that was not edited', async t => {
-    const edit: Hooks['request'] = message => {
+    const edit: Hook<unknown> = message => {
       message.edit(json => {
         const { arguments: args } = json['params'] as { arguments: { [key: string]: Json } }
         args['old'] = 'new ü'
