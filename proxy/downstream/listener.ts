@@ -135,7 +135,8 @@ class OpenListener implements Listener {
   #stopAccepting(): Promise<void> {
     this.#tls?.close()
     this.#closed ??= new Promise(resolve => {
-      this.#server.close(() => resolve())
+      // Sockets tell their own end only in the loop's next close phase: until then their exchanges count as running.
+      this.#server.close(() => setImmediate(setImmediate, resolve))
     })
     return this.#closed
   }

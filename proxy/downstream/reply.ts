@@ -79,12 +79,14 @@ export class HttpReply implements ReplyPort {
 
   end(chunk: Uint8Array | null): void {
     if (!this.started) this.begin()
+    const { response, stallMs } = this
     if (chunk === null) {
-      this.response.end()
-      return
+      response.end()
+    } else {
+      this.bytes += chunk.byteLength
+      response.end(chunk)
     }
-    this.bytes += chunk.byteLength
-    this.response.end(chunk)
+    if (response.writableLength > 0 && stallMs > 0) limitRest(response, stallMs)
   }
 
   destroy(): void {
@@ -156,6 +158,17 @@ function onDrain(this: OwnedResponse): void {
 
 function onClose(this: OwnedResponse): void {
   this[OWNER]?.closed()
+}
+
+/** What is left of a whole answer is not held for ever either. The socket's own time-out knows slow from stalled. */
+function limitRest(response: ServerResponse, stallMs: number): void {
+  response.setTimeout(stallMs)
+  response.prependOnceListener('finish', onTaken)
+}
+
+/** The next answer on this connection may take its time. */
+function onTaken(this: ServerResponse): void {
+  this.socket?.setTimeout(0)
 }
 
 function onStall(response: ServerResponse): void {
