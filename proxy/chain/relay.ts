@@ -222,7 +222,8 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     if (!this.looksUp()) {
       this.mode = 'pass'
       if (this.expectsAnswer && !head.encoded) this.tail = new StreamTail()
-      this.reply.head(head.status, head.headers)
+      // An error may have to follow what the server sends: no length can be promised.
+      this.reply.head(head.status, head.contentLength === -1 ? head.headers : withLength(head.headers, -1))
       this.reply.flush()
       return
     }

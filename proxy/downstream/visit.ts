@@ -196,6 +196,8 @@ export class Visit implements BodyOwner, Guest, Inbound, Standing {
       this.refuse(items.code, items.text, '')
     } else if (isModern(this.head.version) || items.some(isEnveloped) || !isBatchAllowed(this.head.version)) {
       this.refuse('invalid_request', 'a batch is only understood in protocol version 2025-03-26: send one message', '')
+    } else if (this.head.mcpMethod !== null || this.head.mcpName !== null) {
+      this.refuse('header_mismatch', 'Mcp-Method and Mcp-Name name one message, the body is a batch', '')
     } else if (items.some(item => item.envelope instanceof Envelope && item.envelope.method === 'initialize')) {
       this.refuse('invalid_request', 'initialize must not be part of a batch', '')
     } else if (this.openSession('')) {
