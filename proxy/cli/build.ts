@@ -15,6 +15,7 @@ const COPIED = ['policies', 'docs', 'README.md', 'LICENSE']
 interface Manifest {
   readonly [key: string]: unknown
   readonly dependencies: Readonly<Record<string, string>>
+  readonly optionalDependencies: Readonly<Record<string, string>>
 }
 
 build()
@@ -68,5 +69,11 @@ function publishedManifest(manifest: Manifest): unknown {
     },
     imports: { '#api': './proxy/api/index.js', '#testing': './proxy/testing.js' },
     dependencies,
+    optionalDependencies: withoutNode(manifest.optionalDependencies),
   }
+}
+
+/** Node itself is for developers of Sluice; whoever installs the package has one. */
+function withoutNode(optional: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(optional).filter(([name]) => !/^node-(linux|bin)-/.test(name)))
 }

@@ -12,14 +12,21 @@ interface Manifest {
   readonly version: string
   readonly bin: Readonly<Record<string, string>>
   readonly dependencies: Readonly<Record<string, string>>
+  readonly optionalDependencies?: Readonly<Record<string, string>>
 }
 
 const manifest = JSON.parse(readFileSync(join(dist, 'package.json'), 'utf8')) as Manifest
 
 function checkManifest(): void {
-  for (const key of ['optionalDependencies', 'devDependencies', 'scripts', 'allowScripts', 'private']) {
+  for (const key of ['devDependencies', 'scripts', 'allowScripts', 'private']) {
     assert.ok(!(key in manifest), `the published manifest has "${key}"`)
   }
+  const optional = Object.keys(manifest.optionalDependencies ?? {})
+  assert.deepEqual(
+    optional.filter(name => /^node-(linux|bin)-/.test(name)),
+    [],
+    'the published manifest names Node itself',
+  )
 }
 
 function checkFiles(): void {
