@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
 import net, { type AddressInfo, type Socket } from 'node:net'
@@ -26,14 +27,17 @@ const AT_A_TIME = 32
 /** How long a connection with half a request may be quiet before it is closed. */
 const QUIET_MS = 15
 
-/** Tells cases apart: whoever gets an answer with a tag that is not its own got somebody else's. */
+/**
+ * Tells cases apart: whoever gets an answer with a tag that is not its own got somebody else's. Two tags differ in many
+ * places, so that no mutation makes one out of another.
+ */
 function tagOf(seed: number): string {
-  return `T${(0xabcdef00 + seed).toString(16)}T`
+  return `T${hash('sha256', String(seed)).slice(0, 16)}T`
 }
 
 /** Of a call that is no case. */
-const NOBODY = 'T00000000T'
-const TAG = /T[0-9a-f]{8,10}T/g
+const NOBODY = `T${'0'.repeat(16)}T`
+const TAG = /T[0-9a-f]{16}T/g
 const issued = new Set<string>()
 
 function foreignTags(bytes: Buffer, own: string): string[] {
