@@ -45,6 +45,9 @@ export interface AccessControl {
   readonly clients: ReadonlyMap<string, ClientRules>
 }
 
+/** Adds to a counter. `values` = those of its labels, in order; more or fewer of them throw a TypeError. */
+export type Count = (by: number, ...values: string[]) => void
+
 /** What an interceptor gets besides its options, once, at load. */
 export interface Environment {
   /** The chain entry's own name: `audit`, `jq#2`. */
@@ -56,6 +59,13 @@ export interface Environment {
   readonly servers: readonly string[]
   /** The policy's `access_control`; `null` when it has none. */
   readonly accessControl: AccessControl | null
+  /**
+   * A counter of the interceptor's own at `/metrics`. Make it once, in `create`; entries that name the same one share it.
+   * @param name in snake_case, ends in `_total`; `sluice_` is put before it where it is missing
+   * @param labels names of its labels, at most 4; the number of different values is bounded (`other` beyond)
+   * @throws TypeError when a name is not one that Prometheus takes
+   */
+  counter(name: string, help: string, labels?: readonly string[]): Count
   /** Where relative paths in options start: the folder of the policy file. */
   readonly baseDir: string
   /** Reads a file of options relative to `baseDir`. */

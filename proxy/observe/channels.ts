@@ -31,6 +31,16 @@ export interface Reload {
   readonly text: string
 }
 
+/** A step of an interceptor's own counter. */
+export interface Counted {
+  /** With `sluice_` and `_total`. */
+  readonly name: string
+  readonly help: string
+  readonly labels: readonly string[]
+  readonly by: number
+  readonly values: readonly string[]
+}
+
 /** Something an operator should know, with its level. */
 export interface Notice {
   readonly level: 'debug' | 'info' | 'warn' | 'error'
@@ -50,4 +60,5 @@ export const channels = {
   refusal: channel('sluice:refusal') as Channel<unknown, Refusal>,
   reload: channel('sluice:reload') as Channel<unknown, Reload>,
   notice: channel('sluice:notice') as Channel<unknown, Notice>,
+  counted: channel('sluice:counted') as Channel<unknown, Counted>,
 } as const

@@ -1,4 +1,4 @@
-import { channels, type ExchangeEnd, type Refusal, type Reload } from './channels.ts'
+import { type Counted, channels, type ExchangeEnd, type Refusal, type Reload } from './channels.ts'
 import { ExchangeMetrics } from './exchange-metrics.ts'
 import {
   type FamilySnapshot,
@@ -8,6 +8,7 @@ import {
   snapshotFamily,
 } from './exposition.ts'
 import { createFamilies, type Families } from './families.ts'
+import { OwnCounters } from './own-counters.ts'
 import { ProcessMetrics } from './process-metrics.ts'
 import { labelText } from './series.ts'
 
@@ -36,20 +37,24 @@ export class Metrics {
   readonly #families: Families
   readonly #exchanges: ExchangeMetrics
   readonly #process = new ProcessMetrics()
+  readonly #own: OwnCounters
   readonly #onStart: Listener
   readonly #onEnd: Listener
   readonly #onRefusal: Listener
   readonly #onReload: Listener
+  readonly #onCounted: Listener
 
   constructor(options: MetricsOptions) {
     this.#options = options
     this.#families = createFamilies(options.maxSeriesPerMetric ?? 2000)
     this.#exchanges = new ExchangeMetrics(this.#families)
+    this.#own = new OwnCounters(options.maxSeriesPerMetric ?? 2000)
     for (const result of ['success', 'failure']) this.#families.policyReloads.get(result)
     this.#onStart = server => this.#exchanges.start(server as string)
     this.#onEnd = end => this.#exchanges.end(end as ExchangeEnd)
     this.#onRefusal = refusal => this.#families.refusals.get((refusal as Refusal).code).value++
     this.#onReload = reload => this.#reload(reload as Reload)
+    this.#onCounted = counted => this.#own.count(counted as Counted)
   }
 
   /** Subscribes. A second call does nothing new. */
@@ -60,6 +65,7 @@ export class Metrics {
     channels.exchangeEnd.subscribe(this.#onEnd)
     channels.refusal.subscribe(this.#onRefusal)
     channels.reload.subscribe(this.#onReload)
+    channels.counted.subscribe(this.#onCounted)
   }
 
   /** Unsubscribes; what was counted stays. */
@@ -69,6 +75,7 @@ export class Metrics {
     channels.exchangeEnd.unsubscribe(this.#onEnd)
     channels.refusal.unsubscribe(this.#onRefusal)
     channels.reload.unsubscribe(this.#onReload)
+    channels.counted.unsubscribe(this.#onCounted)
   }
 
   snapshot(): MetricsSnapshot {
@@ -76,7 +83,7 @@ export class Metrics {
     if (activeServers !== undefined) this.#families.activeServers.get().value = activeServers()
     if (policyGeneration !== undefined) this.#families.generation.get().value = policyGeneration()
     const families = Object.values(this.#families).map(snapshotFamily)
-    return { worker, families: [...families, ...this.#process.snapshot(), this.#buildInfo()] }
+    return { worker, families: [...families, ...this.#own.snapshot(), ...this.#process.snapshot(), this.#buildInfo()] }
   }
 
   render(): string {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { AccessControl, Clock, Environment, JsonObject, Logger, Store } from '../api/index.ts'
+import { createCounter } from './counter.ts'
 
 /** What entries get from the process. */
 export interface Services {
@@ -30,6 +31,7 @@ export function createEnvironment(entry: string, parts: EnvironmentParts): Envir
     store: new EntryStore(services.store, `${entry}/`),
     servers,
     accessControl,
+    counter: createCounter,
     baseDir,
     resolve: (path: string) => resolve(baseDir, path),
     tools: (server: string) => services.tools(server),

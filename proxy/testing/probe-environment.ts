@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { AccessControl, ClientRules, Environment, JsonObject, Logger } from '../api/index.ts'
+import { createCounter } from '../policy/counter.ts'
 import type { FrozenClock } from './frozen-clock.ts'
 import { ProbeStore } from './probe-store.ts'
 
@@ -44,6 +45,7 @@ export function probeEnvironment(
     store: new ProbeStore(clock),
     servers,
     accessControl: options.accessControl === undefined ? null : accessControl(options.accessControl),
+    counter: createCounter,
     baseDir,
     resolve: path => resolve(baseDir, path),
     tools: server => tools.get(server) ?? null,
