@@ -1,5 +1,14 @@
 export { z } from 'zod'
-export type { AccessControl, ClientRules, Clock, Count, Environment, Logger, Store } from './environment.ts'
+export type {
+  AccessControl,
+  ClientRules,
+  Clock,
+  Count,
+  Environment,
+  Logger,
+  Rehearsal,
+  Store,
+} from './environment.ts'
 export { ERRORS, type ErrorCode, type ErrorSource, type ErrorSpec, type Retry, SluiceError } from './errors.ts'
 export type { Exchange, Outcome, OutcomeStatus, Principal, VerdictRecord } from './exchange.ts'
 export { GlobList, globProblem } from './glob.ts'
@@ -16,4 +25,5 @@ export {
 export type { Json, JsonObject } from './json.ts'
 export type { Look, Need } from './look.ts'
 export type { Direction, Kind, Message } from './message.ts'
+export { byteSize, duration, formatByteSize, formatDuration, parseByteSize, parseDuration } from './units.ts'
 export { Verdict, type VerdictAction } from './verdict.ts'
