@@ -50,10 +50,7 @@ export default defineInterceptor<Options, State>({
   create: (checked, environment) => createHooks(checked, openFile(checked, environment)),
 })
 
-/** Where lines go. */
-type Lines = Pick<LineFile, 'write' | 'close'>
-
-function createHooks(checked: Options, file: Lines): Hooks<State> {
+function createHooks(checked: Options, file: LineFile): Hooks<State> {
   const end = (exchange: Exchange, outcome: Outcome, state: State | undefined): void =>
     file.write(auditLine(exchange, outcome, state?.params ?? ''))
   const close = (): Promise<void> => file.close()
@@ -68,9 +65,7 @@ function recordArguments(message: Message, _exchange: Exchange, state: State): u
   state.params = sanitise(params.arguments ?? {}, MAX_PARAMS_BYTES)
 }
 
-function openFile(checked: Options, environment: Environment): Lines {
-  const { rehearsal } = environment
-  if (rehearsal !== null) return { write: line => rehearsal.record(line), close: () => Promise.resolve() }
+function openFile(checked: Options, environment: Environment): LineFile {
   return new LineFile({
     target: targetOf(checked.path, environment),
     maxBytes: checked.max_buffer_bytes,

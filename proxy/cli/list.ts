@@ -1,7 +1,7 @@
 import { relative } from 'node:path'
 import { type Interceptor, type Look, z } from '../api/index.ts'
+import { formatByteSize, formatDuration } from '../api/units.ts'
 import { suggestion } from '../base/suggest.ts'
-import { formatByteSize, formatDuration } from '../base/units.ts'
 import type { Entry } from '../policy/registry.ts'
 import { loadRegistry } from './compile-once.ts'
 import { configOrDefault } from './settings.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import { byteSize, duration } from '../api/units.ts'
 import { parseHostPort } from '../base/host-port.ts'
-import { byteSize, duration } from '../base/units.ts'
 import { DEFAULTS } from './config.ts'
 import { headerFields, serverUrl } from './server-schema.ts'
 

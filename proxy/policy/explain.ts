@@ -1,5 +1,5 @@
 import type { Direction, Kind } from '../api/index.ts'
-import { formatByteSize, formatDuration } from '../base/units.ts'
+import { formatByteSize, formatDuration } from '../api/units.ts'
 import { applied } from './build-plan.ts'
 import type { ChainEntry } from './chain-entry.ts'
 import type { CompiledPolicy } from './compile.ts'

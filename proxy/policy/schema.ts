@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { globProblem } from '../api/index.ts'
-import { byteSize, duration } from '../base/units.ts'
+import { byteSize, duration } from '../api/units.ts'
 
 const ENTRY_NAME = /^[A-Za-z0-9][A-Za-z0-9._#-]*$/
 const RATE = /^[1-9]\d{0,8}\s*\/\s*(?:second|minute|hour|day)$/

@@ -45,7 +45,6 @@ export function probeEnvironment(
     store: new ProbeStore(clock),
     servers,
     accessControl: options.accessControl === undefined ? null : accessControl(options.accessControl),
-    rehearsal: null,
     counter: createCounter,
     baseDir,
     resolve: path => resolve(baseDir, path),

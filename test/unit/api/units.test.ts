@@ -7,7 +7,7 @@ import {
   MAX_DURATION_MS,
   parseByteSize,
   parseDuration,
-} from '../../../proxy/base/units.ts'
+} from '../../../proxy/api/units.ts'
 
 describe('durations', () => {
   const cases: [string | number, number | null][] = [
