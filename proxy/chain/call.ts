@@ -38,11 +38,11 @@ export function callServer(
   if (!(envelope instanceof Envelope)) return Promise.reject(new TypeError(`Exchange.call: ${envelope.text}`))
   const headers = ownHeaders(inbound, method, envelope.name)
   return new Promise((resolve, reject) => {
-    const sink = new CallSink(services, method, envelope.name, JSON.stringify(id), resolve, reject)
     if (exchange.signal.aborted) {
       reject(new SluiceError('upstream_broken', 'the exchange has ended'))
       return
     }
+    const sink = new CallSink(services, method, envelope.name, JSON.stringify(id), resolve, reject)
     exchange.signal.addEventListener('abort', sink, { once: true })
     inbound.upstream.send(ownRequest(inbound, headers, body), sink)
   })

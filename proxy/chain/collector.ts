@@ -1,4 +1,4 @@
-import type { Phase } from '../policy/plan.ts'
+import type { Phase, Step } from '../policy/plan.ts'
 
 /** A JSON answer that is held until it is complete, because somebody looks at it. */
 export class Collector {
@@ -22,8 +22,20 @@ export class Collector {
     return this.bytes <= this.maxBytes
   }
 
+  /** How much of an answer this step gets to see. */
+  reach(step: Step): number {
+    return Math.min(step.maxBytes, this.maxBytes)
+  }
+
   /** All of it; the usual single chunk is not copied. */
   get body(): Buffer {
     return this.chunks.length === 1 ? (this.chunks[0] as Buffer) : Buffer.concat(this.chunks, this.bytes)
   }
+}
+
+/** How much of an answer is held for a phase: what its most patient step looks at, within `max_event_bytes`. */
+export function mostHeld(phase: Phase, maxEventBytes: number): number {
+  let most = phase.maxBytes
+  for (const step of phase.steps) if (step.maxBytes > most) most = step.maxBytes
+  return Math.min(most, maxEventBytes)
 }

@@ -9,7 +9,7 @@ import type { Phase } from '../policy/plan.ts'
 import type { Flow, UpstreamSink } from '../upstream/upstream.ts'
 import { answerOf, errorReply, type LocalAnswer } from './answer.ts'
 import { callServer } from './call.ts'
-import { Collector } from './collector.ts'
+import { Collector, mostHeld } from './collector.ts'
 import { DEAD_SESSION_BYTES, isDeadSession } from './dead-session.ts'
 import { type ExchangeHost, LiveExchange } from './exchange.ts'
 import { tooBig } from './guard.ts'
@@ -245,7 +245,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     const empty = head.contentLength === 0 || head.status === 202 || head.status === 204
     if (!isJson && empty && this.expectsAnswer && head.status < 300) this.mode = 'discard'
     else if (phase !== null && head.encoded) this.uninspectable('compressed although nobody asked for that')
-    else if (phase !== null) this.collect(phase, phase.maxBytes)
+    else if (phase !== null) this.collect(phase, mostHeld(phase, this.services.maxEventBytes))
     else if (this.mayBeDead() && !head.encoded) this.collect(null, DEAD_SESSION_BYTES)
     else this.pass(head)
   }
@@ -317,7 +317,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     }
     this.flow?.abort()
     const answer = this.clientMessage(errorAnswer(this.message.envelope.idText, 'message_too_large', '', null))
-    this.upDone(answer, phase, { verdict: tooBig(step.entry, step.maxBytes), step, index })
+    this.upDone(answer, phase, { verdict: tooBig(step.entry, collector.reach(step)), step, index })
   }
 
   onEnd(): void {

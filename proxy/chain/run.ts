@@ -87,7 +87,7 @@ function recordStep(
   verdict: Verdict | undefined,
   before: Buffer,
 ): void {
-  if (verdict === undefined && message.body === before) return
+  if (verdict === undefined ? message.body === before : isTold(step, exchange, verdict)) return
   exchange.record({
     entry: step.entry,
     mode: step.mode,
@@ -97,6 +97,12 @@ function recordStep(
     code: verdict === undefined ? null : verdict.code,
     reason: verdict === undefined ? `${before.length} -> ${message.byteLength} bytes` : verdict.reason,
   })
+}
+
+/** Whether a refusal is what became of a failure, which has its own record. */
+function isTold(step: Step, exchange: LiveExchange, verdict: Verdict): boolean {
+  const last = exchange.verdicts?.at(-1)
+  return last?.action === 'fail' && last.entry === step.entry && last.code === verdict.code
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {
@@ -142,7 +148,8 @@ class Waiting {
 
   wait(promise: PromiseLike<unknown>): void {
     this.timer = setTimeout(onTimeout, this.step.timeoutMs, this)
-    promise.then(
+    // A promise of somebody else's making may throw where one should not.
+    Promise.resolve(promise).then(
       answer => this.finish(() => settled(this.step, this.message, this.exchange, answer)),
       error => this.finish(() => this.failed(error)),
     )
@@ -195,7 +202,7 @@ function runShadow(step: Step, message: WireMessage, exchange: LiveExchange): vo
   try {
     const answer = invoke(step, copy, exchange)
     if (isPromise(answer)) {
-      answer.then(
+      Promise.resolve(answer).then(
         late => recordStep(step, copy, exchange, settled(step, copy, exchange, late), before),
         error => void failure(step, copy, exchange, error),
       )
