@@ -50,7 +50,10 @@ export default defineInterceptor<Options, State>({
   create: (checked, environment) => createHooks(checked, openFile(checked, environment)),
 })
 
-function createHooks(checked: Options, file: LineFile): Hooks<State> {
+/** Where lines go. */
+type Lines = Pick<LineFile, 'write' | 'close'>
+
+function createHooks(checked: Options, file: Lines): Hooks<State> {
   const end = (exchange: Exchange, outcome: Outcome, state: State | undefined): void =>
     file.write(auditLine(exchange, outcome, state?.params ?? ''))
   const close = (): Promise<void> => file.close()
@@ -65,7 +68,9 @@ function recordArguments(message: Message, _exchange: Exchange, state: State): u
   state.params = sanitise(params.arguments ?? {}, MAX_PARAMS_BYTES)
 }
 
-function openFile(checked: Options, environment: Environment): LineFile {
+function openFile(checked: Options, environment: Environment): Lines {
+  const { rehearsal } = environment
+  if (rehearsal !== null) return { write: line => rehearsal.record(line), close: () => Promise.resolve() }
   return new LineFile({
     target: targetOf(checked.path, environment),
     maxBytes: checked.max_buffer_bytes,

@@ -48,6 +48,15 @@ export interface AccessControl {
 /** Adds to a counter. `values` = those of its labels, in order; more or fewer of them throw a TypeError. */
 export type Count = (by: number, ...values: string[]) => void
 
+/**
+ * The policy is being tried out by `sluice test`: time and store are the test's own, and nothing an interceptor does may
+ * leave the process.
+ */
+export interface Rehearsal {
+  /** Takes what would have been written to a file: a test can say what it expects. */
+  record(text: string): void
+}
+
 /** What an interceptor gets besides its options, once, at load. */
 export interface Environment {
   /** The chain entry's own name: `audit`, `jq#2`. */
@@ -59,6 +68,8 @@ export interface Environment {
   readonly servers: readonly string[]
   /** The policy's `access_control`; `null` when it has none. */
   readonly accessControl: AccessControl | null
+  /** `null` = this is no rehearsal. Whoever writes files looks here first. */
+  readonly rehearsal: Rehearsal | null
   /**
    * A counter of the interceptor's own at `/metrics`. Make it once, in `create`; entries that name the same one share it.
    * @param name in snake_case, ends in `_total`; `sluice_` is put before it where it is missing

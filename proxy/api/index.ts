@@ -1,5 +1,14 @@
 export { z } from 'zod'
-export type { AccessControl, ClientRules, Clock, Count, Environment, Logger, Store } from './environment.ts'
+export type {
+  AccessControl,
+  ClientRules,
+  Clock,
+  Count,
+  Environment,
+  Logger,
+  Rehearsal,
+  Store,
+} from './environment.ts'
 export { ERRORS, type ErrorCode, type ErrorSource, type ErrorSpec, type Retry, SluiceError } from './errors.ts'
 export type { Exchange, Outcome, OutcomeStatus, Principal, VerdictRecord } from './exchange.ts'
 export { GlobList, globProblem } from './glob.ts'

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { AccessControl, Clock, Environment, JsonObject, Logger, Store } from '../api/index.ts'
+import type { AccessControl, Clock, Environment, JsonObject, Logger, Rehearsal, Store } from '../api/index.ts'
 import { createCounter } from './counter.ts'
 
 /** What entries get from the process. */
@@ -11,6 +11,8 @@ export interface Services {
   readonly store: Store
   /** The tools of a server as its last `tools/list` told them; `null` when none passed yet. */
   tools(server: string): ReadonlyMap<string, JsonObject> | null
+  /** What the entries write when the policy is only tried out. Default: it is not. */
+  rehearsal?(entry: string): Rehearsal
 }
 
 /** What is the same for all entries of a policy part. */
@@ -31,6 +33,7 @@ export function createEnvironment(entry: string, parts: EnvironmentParts): Envir
     store: new EntryStore(services.store, `${entry}/`),
     servers,
     accessControl,
+    rehearsal: services.rehearsal?.(entry) ?? null,
     counter: createCounter,
     baseDir,
     resolve: (path: string) => resolve(baseDir, path),

@@ -45,6 +45,7 @@ export function probeEnvironment(
     store: new ProbeStore(clock),
     servers,
     accessControl: options.accessControl === undefined ? null : accessControl(options.accessControl),
+    rehearsal: null,
     counter: createCounter,
     baseDir,
     resolve: path => resolve(baseDir, path),
