@@ -26,6 +26,8 @@ function environment(): Environment {
     store: {} as never,
     servers: ['demo'],
     accessControl: null,
+    rehearsal: null,
+    counter: () => () => {},
     baseDir: folder,
     resolve: path => resolve(folder, path),
     tools: () => null,
