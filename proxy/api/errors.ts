@@ -11,6 +11,8 @@ export type Retry = 'never' | 'unsent' | 'safe'
 export interface ErrorSpec {
   /** JSON-RPC error number: the specification's own where it defines one, else ours, outside -32768..-32000. */
   readonly rpc: number
+  /** The number in the legacy era (2024-11-05 to 2025-11-25), where the specification had another one then; else the same. */
+  readonly legacyRpc: number
   /** HTTP status, where no answer has begun yet. */
   readonly http: number
   readonly source: ErrorSource
@@ -19,8 +21,15 @@ export interface ErrorSpec {
   readonly actionable: boolean
 }
 
-function row(rpc: number, http: number, source: ErrorSource, retry: Retry, actionable = false): ErrorSpec {
-  return Object.freeze({ rpc, http, source, retry, actionable })
+function row(
+  rpc: number,
+  http: number,
+  source: ErrorSource,
+  retry: Retry,
+  actionable = false,
+  legacyRpc = rpc,
+): ErrorSpec {
+  return Object.freeze({ rpc, legacyRpc, http, source, retry, actionable })
 }
 
 /**
@@ -52,6 +61,8 @@ export const ERRORS = Object.freeze({
   secret_found: row(-31023, 403, 'interceptor', 'never', true),
   tool_not_found: row(-31024, 404, 'interceptor', 'never', true),
   content_denied: row(-31025, 403, 'interceptor', 'never', true),
+  // 2026-07-28 has no number of its own for it any more (resources, "Error Handling").
+  resource_not_found: row(-32602, 404, 'interceptor', 'never', false, -32002),
   // The chain itself.
   interceptor_failed: row(-31030, 500, 'interceptor', 'unsent'),
   interceptor_timeout: row(-31031, 504, 'interceptor', 'unsent'),

@@ -16,6 +16,11 @@ export type Hook<S> = (message: Message, exchange: Exchange, state: S) => MaybeA
 
 /** What `create` gives: one set of hooks for one chain entry. A hook that is absent costs nothing. */
 export interface Hooks<S = undefined> {
+  /**
+   * The methods that these hooks look at, where the options settle that: in place of the `methods` of the kind's look.
+   * The fewer there are, the less is held and parsed.
+   */
+  readonly methods?: { readonly [K in Kind]?: readonly string[] }
   /** Makes the entry's own state of one exchange, before its first hook. */
   state?(exchange: Exchange): S
   request?: Hook<S>

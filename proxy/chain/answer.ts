@@ -19,7 +19,7 @@ export function answerOf(decision: Decision, idText: string, method: string, mod
   if (method === 'tools/call' && isResult(step.answer, code)) {
     return jsonAnswer(200, toolErrorAnswer(idText, code, verdict.reason, verdict.data, modern), null)
   }
-  return refusal(code, verdict.reason, idText, verdict.data)
+  return refusal(code, verdict.reason, idText, verdict.data, modern)
 }
 
 /**
@@ -27,10 +27,16 @@ export function answerOf(decision: Decision, idText: string, method: string, mod
  * refusal by an interceptor is HTTP 200 with a JSON-RPC error (2025-11-25, Streamable HTTP, "Sending Messages"); only a
  * rate limit keeps its 429, which generic clients know how to obey.
  */
-function refusal(code: ErrorCode, reason: string, idText: string, data: JsonObject | null): LocalAnswer {
+function refusal(
+  code: ErrorCode,
+  reason: string,
+  idText: string,
+  data: JsonObject | null,
+  modern: boolean,
+): LocalAnswer {
   const inBody = idText !== '' && ERRORS[code].source === 'interceptor' && code !== 'rate_limited'
   if (!inBody) return errorReply(code, reason, idText, data)
-  return jsonAnswer(200, errorAnswer(idText, code, reason, data), data)
+  return jsonAnswer(200, errorAnswer(idText, code, reason, data, modern), data)
 }
 
 /** An error as a JSON-RPC error object with the HTTP status of its row in the table. */

@@ -6,8 +6,9 @@ const JSONRPC = '{"jsonrpc":"2.0"'
  * The JSON-RPC `error` object of a row of the error table. Its `data` always says `source` and `code`, and `retry`
  * unless a retry makes no sense; what the caller gives (`retry_after_ms`, details) follows and cannot replace these.
  */
-export function errorObject(code: ErrorCode, reason: string, data: JsonObject | null): JsonObject {
-  return { code: ERRORS[code].rpc, message: reason, data: errorData(code, data) }
+export function errorObject(code: ErrorCode, reason: string, data: JsonObject | null, modern = true): JsonObject {
+  const { rpc, legacyRpc } = ERRORS[code]
+  return { code: modern ? rpc : legacyRpc, message: reason, data: errorData(code, data) }
 }
 
 function errorData(code: ErrorCode, data: JsonObject | null): JsonObject {
@@ -20,9 +21,16 @@ function errorData(code: ErrorCode, data: JsonObject | null): JsonObject {
 /**
  * A whole error answer.
  * @param idText source text of the request's id; `''` leaves the member out, as MCP wants where it is not known
+ * @param modern whether the asker speaks 2026-07-28: a few numbers were others before
  */
-export function errorAnswer(idText: string, code: ErrorCode, reason: string, data: JsonObject | null): Buffer {
-  return Buffer.from(`${head(idText)},"error":${JSON.stringify(errorObject(code, reason, data))}}`)
+export function errorAnswer(
+  idText: string,
+  code: ErrorCode,
+  reason: string,
+  data: JsonObject | null,
+  modern = true,
+): Buffer {
+  return Buffer.from(`${head(idText)},"error":${JSON.stringify(errorObject(code, reason, data, modern))}}`)
 }
 
 /**

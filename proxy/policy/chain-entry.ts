@@ -48,7 +48,7 @@ export function chainEntry(parts: EntryParts, hooks: Hooks<unknown>): ChainEntry
   const directed = (kind: Kind): DirectedStep | null => {
     const look = interceptor.looks[kind]
     if (look === undefined || hooks[kind] === undefined) return null
-    const methods = new GlobList(look.methods ?? ['*'])
+    const methods = new GlobList(hooks.methods?.[kind] ?? look.methods ?? ['*'])
     return Object.freeze({ step: makeStep(parts, hooks, look), methods, directions: look.directions ?? BOTH })
   }
   const steps = Object.freeze({

@@ -17,6 +17,13 @@ test('an error object says who, what and whether to try again', () => {
   })
 })
 
+test('an error has the number of its era', () => {
+  assert.equal(errorObject('resource_not_found', 'x', null).code, -32602)
+  assert.equal(errorObject('resource_not_found', 'x', null, false).code, -32002)
+  assert.equal(JSON.parse(errorAnswer('1', 'resource_not_found', 'x', null, false).toString()).error.code, -32002)
+  assert.equal(errorObject('denied', 'x', null, false).code, errorObject('denied', 'x', null).code)
+})
+
 test('answers carry the exact id, or none', () => {
   assert.match(
     errorAnswer('9007199254740993', 'internal', 'x', null).toString(),
