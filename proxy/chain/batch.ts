@@ -16,6 +16,8 @@ const BATCH_METHOD = 'transport/batch'
  * as one of them is a stream.
  */
 export class BatchRelay implements ReplyOwner {
+  /** The largest single answer that is held until all the others are there. */
+  readonly maxAnswerBytes: number
   private readonly services: RelayServices
   private readonly inbound: Inbound
   private readonly reply: ReplyPort
@@ -28,6 +30,7 @@ export class BatchRelay implements ReplyOwner {
   private over: boolean
 
   constructor(services: RelayServices, inbound: Inbound, reply: ReplyPort, body: Buffer, items: readonly BatchItem[]) {
+    this.maxAnswerBytes = services.maxEventBytes
     this.services = services
     this.inbound = inbound
     this.reply = reply
@@ -191,7 +194,8 @@ class Part implements ReplyPort {
     this.started = true
     this.bytes += chunk.byteLength
     if (this.isStream) return this.batch.writeEvents(chunk)
-    this.chunks.push(Buffer.from(chunk))
+    if (this.bytes <= this.batch.maxAnswerBytes) this.chunks.push(Buffer.from(chunk))
+    else this.chunks = []
     return true
   }
 
@@ -206,6 +210,7 @@ class Part implements ReplyPort {
   private readAnswer(): Buffer | null {
     const body = Buffer.concat(this.chunks)
     const { envelope } = this
+    if (this.bytes > this.batch.maxAnswerBytes) return this.tooLarge()
     if (scan(body, 1_000) instanceof Envelope) return body
     if (!(envelope instanceof Envelope) || envelope.kind !== 'request') return null
     return errorAnswer(
@@ -214,6 +219,13 @@ class Part implements ReplyPort {
       `the server answered HTTP ${this.status} without a message`,
       null,
     )
+  }
+
+  private tooLarge(): Buffer | null {
+    const { envelope } = this
+    if (!(envelope instanceof Envelope) || envelope.kind !== 'request') return null
+    const text = `an answer in a batch is larger than max_event_bytes (${this.batch.maxAnswerBytes})`
+    return errorAnswer(envelope.idText, 'message_too_large', text, null)
   }
 
   destroy(): void {

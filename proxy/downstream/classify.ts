@@ -84,6 +84,7 @@ function nameMismatch(envelope: Envelope, head: RequestHead, required: boolean):
     return required ? { code: 'header_mismatch', text: `the header Mcp-Name is missing for ${envelope.method}` } : null
   }
   const name = decodeHeaderValue(head.mcpName)
-  if (name === null) return { code: 'header_mismatch', text: 'Mcp-Name is not valid Base64 of UTF-8' }
+  if (name === null)
+    return { code: 'header_mismatch', text: 'Mcp-Name is neither visible ASCII nor valid Base64 of UTF-8' }
   return name === envelope.name ? null : { code: 'header_mismatch', text: 'Mcp-Name and the body differ' }
 }

@@ -3,6 +3,7 @@ import type { Json } from '../api/index.ts'
 
 const PREFIX = '=?base64?'
 const SUFFIX = '?='
+const ODD = /[^\x20-\x7e]/
 
 /** The member of `params` that a request's `Mcp-Name` header repeats; `''` where the method has none. */
 export function mcpNameField(method: string): '' | 'name' | 'uri' | 'taskId' {
@@ -28,10 +29,11 @@ export function needsMcpName(method: string): boolean {
 
 /**
  * The text that a `Mcp-Name` or `Mcp-Param-*` header value stands for (SEP-2243): the value itself, or what an exact,
- * lower-case `=?base64?…?=` holds. `null` when that is not strict base64 of valid UTF-8.
+ * lower-case `=?base64?…?=` holds. `null` when that is not strict base64 of valid UTF-8, and for a value with bytes beyond
+ * visible ASCII, which may not stand in a field as they are: readers differ about the text they make.
  */
 export function decodeHeaderValue(value: string): string | null {
-  if (!looksEncoded(value)) return value
+  if (!looksEncoded(value)) return ODD.test(value) ? null : value
   const text = value.slice(PREFIX.length, -SUFFIX.length)
   const bytes = Buffer.from(text, 'base64')
   if (bytes.toString('base64') !== text || !isUtf8(bytes)) return null
