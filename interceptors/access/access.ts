@@ -1,6 +1,5 @@
-import { defineInterceptor, type Exchange, type Message, Verdict, z } from '#api'
+import { defineInterceptor, type Exchange, type Message, Rights, Verdict, z } from '#api'
 import { hideTools } from './hide-tools.ts'
-import { Rights } from './rights.ts'
 
 /** The longest tool list that is read, in bytes. */
 const MAX_LIST_BYTES = 16 * 1024 * 1024

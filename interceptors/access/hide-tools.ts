@@ -1,5 +1,4 @@
-import type { Json, Message } from '#api'
-import type { Access } from './rights.ts'
+import type { Access, Json, Message } from '#api'
 
 /**
  * Takes the tools that may not be called out of an answer to `tools/list`; what stays keeps its source text. An answer

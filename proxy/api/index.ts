@@ -25,5 +25,6 @@ export {
 export type { Json, JsonObject } from './json.ts'
 export type { Look, Need } from './look.ts'
 export type { Direction, Kind, Message } from './message.ts'
+export { type Access, Rights } from './rights.ts'
 export { byteSize, duration, formatByteSize, formatDuration, parseByteSize, parseDuration } from './units.ts'
 export { Verdict, type VerdictAction } from './verdict.ts'

@@ -43,7 +43,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     types: ['proxy/upstream/replica-table'],
   },
   'proxy/observe': { uses: ['proxy/api', 'proxy/base'] },
-  'proxy/cli': { uses: ['proxy'] },
+  // Commands of an interceptor's own, such as `sluice tools`, use its code.
+  'proxy/cli': { uses: ['proxy', 'interceptors'] },
   'proxy/main.ts': { uses: ['proxy'] },
   'proxy/testing.ts': { uses: ['proxy'] },
   'proxy/testing': { uses: ['proxy'] },

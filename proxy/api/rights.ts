@@ -1,4 +1,5 @@
-import { type AccessControl, type ClientRules, GlobList } from '#api'
+import type { AccessControl, ClientRules } from './environment.ts'
+import { GlobList } from './glob.ts'
 
 /** What one client may do with one server. */
 export class Access {
