@@ -77,6 +77,11 @@ export interface Environment {
    * @throws TypeError when a name is not one that Prometheus takes
    */
   counter(name: string, help: string, labels?: readonly string[]): Count
+  /**
+   * Whether this entry's `match` fits a message: for an interceptor whose look says `always`. Tools of servers are many and
+   * their names are theirs to choose, so it does not remember what was asked.
+   */
+  applies(server: string, method: string, name: string, client: string): boolean
   /** Where relative paths in options start: the folder of the policy file. */
   readonly baseDir: string
   /** Reads a file of options relative to `baseDir`. */

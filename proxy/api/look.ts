@@ -19,6 +19,12 @@ export interface Look {
    * messages cost nothing: they are neither held nor parsed for this hook.
    */
   readonly methods?: readonly string[]
+  /**
+   * Those of its methods, as globs, whose messages the hook sees even where the entry's `match.method` or `match.name` says
+   * otherwise (server and client must fit all the same). Whoever changes what a tool gives must also change what
+   * `tools/list` says of that tool; `environment.applies` then tells which tools are meant. Default: none.
+   */
+  readonly always?: readonly string[]
   /** The largest message the hook looks at, in bytes. Default 4 MiB; for `envelope`: any size. */
   readonly maxBytes?: number
   /**

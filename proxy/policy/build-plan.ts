@@ -37,19 +37,22 @@ export function applied(
   name: string,
   client: string,
 ): AppliedEntry | null {
-  const { matcher, steps } = entry
+  const { matcher } = entry
   const misfit = matcher.misfit(server, method, name, client)
   if (misfit === null) return { entry, parts: partsFor(entry, method) | END }
-  // An answer that comes on the session's stream could be the answer to anything: who looks at any, looks at it.
-  if (method !== STREAM_METHOD || !matcher.server.fits(server) || !matcher.client.fits(client)) return null
-  return steps.response?.directions.includes('toClient') ? { entry, parts: ANSWER } : null
+  if (!matcher.server.fits(server) || !matcher.client.fits(client)) return null
+  const parts = partsFor(entry, method, true)
+  return parts === 0 ? null : { entry, parts }
 }
 
-function partsFor(entry: ChainEntry, method: string): number {
+/** @param always whether only steps count that run whatever `match` says of method and name */
+function partsFor(entry: ChainEntry, method: string, always = false): number {
   let parts = 0
   for (const [bit, [kind, direction]] of WAYS.entries()) {
+    if (always && entry.steps[kind]?.always.fits(method) !== true) continue
     if (stepFor(entry, kind, direction, method) !== null) parts |= 1 << bit
   }
+  // An answer that comes on the session's stream could be the answer to anything: who looks at any, looks at it.
   const looksAtAnswers = method === STREAM_METHOD && entry.steps.response?.directions.includes('toClient')
   return looksAtAnswers ? parts | ANSWER : parts
 }

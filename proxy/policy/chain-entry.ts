@@ -18,6 +18,8 @@ export interface DirectedStep {
   readonly step: Step
   /** The methods it is for. */
   readonly methods: GlobList
+  /** Those of its methods for which the entry's `match` by method and name does not count. */
+  readonly always: GlobList
   readonly directions: readonly Direction[]
 }
 
@@ -49,7 +51,8 @@ export function chainEntry(parts: EntryParts, hooks: Hooks<unknown>): ChainEntry
     const look = interceptor.looks[kind]
     if (look === undefined || hooks[kind] === undefined) return null
     const methods = new GlobList(hooks.methods?.[kind] ?? look.methods ?? ['*'])
-    return Object.freeze({ step: makeStep(parts, hooks, look), methods, directions: look.directions ?? BOTH })
+    const always = new GlobList(look.always ?? [])
+    return Object.freeze({ step: makeStep(parts, hooks, look), methods, always, directions: look.directions ?? BOTH })
   }
   const steps = Object.freeze({
     request: directed('request'),

@@ -1,4 +1,4 @@
-import type { AccessControl } from '../api/index.ts'
+import type { AccessControl, Environment } from '../api/index.ts'
 import { type Diagnostic, inOrder, LoadError } from '../base/diagnostic.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
 import { mergeAccessControl } from './access-control.ts'
@@ -126,8 +126,9 @@ async function createEntry(
   found: Diagnostic[],
 ): Promise<ChainEntry | null> {
   const { name, interceptor, matcher, raw, source, path, baseDir } = entry
+  const applies: Environment['applies'] = (...message) => matcher.fits(...message)
   try {
-    const environment = createEnvironment(name, { services, servers, accessControl, baseDir })
+    const environment = createEnvironment(name, { services, servers, accessControl, baseDir, applies })
     const hooks = await createHooks(interceptor, entry.options, environment)
     const made = chainEntry({ slot, name, interceptor, matcher, raw }, hooks)
     for (const kind of hooksWithoutLook(interceptor, hooks)) {

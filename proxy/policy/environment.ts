@@ -23,8 +23,14 @@ export interface EnvironmentParts {
   readonly baseDir: string
 }
 
+/** What is the entry's own. */
+export interface EntryParts extends EnvironmentParts {
+  /** Whether the entry's `match` fits a message. */
+  applies(server: string, method: string, name: string, client: string): boolean
+}
+
 /** The world as one chain entry sees it. */
-export function createEnvironment(entry: string, parts: EnvironmentParts): Environment {
+export function createEnvironment(entry: string, parts: EntryParts): Environment {
   const { services, servers, accessControl, baseDir } = parts
   return Object.freeze({
     entry,
@@ -35,6 +41,7 @@ export function createEnvironment(entry: string, parts: EnvironmentParts): Envir
     accessControl,
     rehearsal: services.rehearsal?.(entry) ?? null,
     counter: createCounter,
+    applies: parts.applies,
     baseDir,
     resolve: (path: string) => resolve(baseDir, path),
     tools: (server: string) => services.tools(server),

@@ -110,8 +110,9 @@ export class PolicyTable implements PlanTable {
   #learn(server: string, method: string): MethodPlans | null {
     const byMethod = this.#plans.get(server)
     if (byMethod === undefined || !this.#methods.has(method)) return null
-    const possible = this.#chain.filter(({ matcher }) => {
-      return matcher.server.fits(server) && (method === STREAM_METHOD || matcher.fitsMethod(method))
+    const possible = this.#chain.filter(({ matcher, steps }) => {
+      if (!matcher.server.fits(server)) return false
+      return method === STREAM_METHOD || matcher.fitsMethod(method) || meetsAlways(steps, method)
     })
     const byName = possible.some(entry => !entry.matcher.name.any)
     const byClient = possible.some(entry => !entry.matcher.client.any)
@@ -142,6 +143,11 @@ export class PolicyTable implements PlanTable {
     this.#shared.set(key, plan)
     return plan
   }
+}
+
+/** Whether an entry has a step for a method whatever its `match` says of methods. */
+function meetsAlways(steps: ChainEntry['steps'], method: string): boolean {
+  return Object.values(steps).some(step => step?.always.fits(method) === true)
 }
 
 function hearsServer(step: DirectedStep | null): boolean {

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import type { AccessControl, ClientRules, Environment, JsonObject, Logger } from '../api/index.ts'
 import { createCounter } from '../policy/counter.ts'
+import { Matcher, type MatchPatterns } from '../policy/match.ts'
 import type { FrozenClock } from './frozen-clock.ts'
 import { ProbeStore } from './probe-store.ts'
 
@@ -24,6 +25,8 @@ export interface ProbeEnvironmentOptions {
   readonly accessControl?: ProbeAccessControl
   /** What `environment.tools(server)` knows, by server: the `tools` of a `tools/list` result. */
   readonly tools?: Readonly<Record<string, readonly JsonObject[]>>
+  /** `match:` of the chain entry, as `environment.applies` knows it; the probe itself runs every message. Default: everything. */
+  readonly match?: MatchPatterns
   /** Where relative paths in options start. Default: the working directory. */
   readonly baseDir?: string
 }
@@ -37,6 +40,7 @@ export function probeEnvironment(
   options: ProbeEnvironmentOptions,
 ): Environment {
   const baseDir = resolve(options.baseDir ?? '.')
+  const matcher = new Matcher(options.match ?? {})
   const tools = new Map(Object.entries(options.tools ?? {}).map(([server, list]) => [server, byName(list)]))
   return {
     entry,
@@ -47,6 +51,7 @@ export function probeEnvironment(
     accessControl: options.accessControl === undefined ? null : accessControl(options.accessControl),
     rehearsal: null,
     counter: createCounter,
+    applies: (...message) => matcher.fits(...message),
     baseDir,
     resolve: path => resolve(baseDir, path),
     tools: server => tools.get(server) ?? null,

@@ -28,6 +28,7 @@ function environment(): Environment {
     accessControl: null,
     rehearsal: null,
     counter: () => () => {},
+    applies: () => true,
     baseDir: folder,
     resolve: path => resolve(folder, path),
     tools: () => null,

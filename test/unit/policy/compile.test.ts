@@ -33,6 +33,31 @@ describe('compiling a policy', () => {
     assert.equal(seen[0]?.resolve('x.json'), `${process.cwd()}/x.json`)
   })
 
+  it('tells an entry what its match fits', async () => {
+    const seen: Environment[] = []
+    const spy = interceptor('spy', environment => {
+      seen.push(environment)
+      return { end() {} }
+    })
+    const match = '{ server: a, method: tools/call, name: "get_*" }'
+    await compile(`interceptors: [{ use: spy, match: ${match} }, spy]`, [spy])
+    const asks = [
+      ['a', 'tools/call', 'get_x', 'ci'],
+      ['a', 'tools/call', 'set_x', 'ci'],
+      ['a', 'tools/list', '', 'ci'],
+      ['b', 'tools/call', 'get_x', 'ci'],
+    ] as const
+    assert.deepEqual(
+      asks.map(ask => seen.map(environment => environment.applies(...(ask as [string, string, string, string])))),
+      [
+        [true, true],
+        [false, true],
+        [false, true],
+        [false, true],
+      ],
+    )
+  })
+
   it('hands over access_control as the policy says it', async () => {
     let given: Environment['accessControl'] = null
     const access = interceptor('access', ({ accessControl }) => {

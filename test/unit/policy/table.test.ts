@@ -207,6 +207,22 @@ describe('the plan table', () => {
     assert.equal(phase(request('json'))?.maxBytes, 4 * 1024 * 1024)
   })
 
+  it('lets an entry see what its look always asks for, whatever match says of method and name', () => {
+    const look: Look = { need: 'json', methods: ['tools/*'], always: ['tools/list'], directions: ['toClient'] }
+    const match = { server: 'a', method: 'tools/call', name: 'get_*', client: 'ci' }
+    const table = tableOf([{ match, looks: { request: { need: 'json' }, response: look }, end: true }])
+    const sees = (server: string, method: string, name: string, client: string): boolean[] => {
+      const plan = table.find(server, method, name, client)
+      return [plan.toServer.request !== null, plan.toClient.response !== null, plan.ends !== null]
+    }
+    assert.deepEqual(sees('a', 'tools/call', 'get_x', 'ci'), [true, true, true])
+    assert.deepEqual(sees('a', 'tools/call', 'set_x', 'ci'), [false, false, false])
+    assert.deepEqual(sees('a', 'tools/list', '', 'ci'), [false, true, false])
+    assert.deepEqual(sees('a', 'prompts/list', '', 'ci'), [false, false, false])
+    assert.deepEqual(sees('b', 'tools/list', '', 'ci'), [false, false, false])
+    assert.deepEqual(sees('a', 'tools/list', '', 'other'), [false, false, false])
+  })
+
   it('knows who listens to what servers send on their own', () => {
     const heard = (looks: Spec['looks'], match: MatchPatterns = {}): boolean =>
       tableOf([{ match, looks, end: true }]).looksAtStreams('a', 'ci')
