@@ -77,6 +77,7 @@ export const ERRORS = Object.freeze({
   acquire_timeout: row(-31046, 503, 'proxy', 'unsent'),
   overloaded: row(-31047, 503, 'proxy', 'unsent'),
   draining: row(-31048, 503, 'proxy', 'unsent'),
+  store_unreachable: row(-31049, 503, 'proxy', 'unsent'),
   internal: row(-31050, 500, 'proxy', 'never'),
 })
 

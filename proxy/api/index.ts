@@ -5,7 +5,10 @@ export type {
   Clock,
   Count,
   Environment,
+  Grant,
+  Hold,
   Logger,
+  Quota,
   Rehearsal,
   Store,
 } from './environment.ts'

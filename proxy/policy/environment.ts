@@ -1,5 +1,16 @@
 import { resolve } from 'node:path'
-import type { AccessControl, Clock, Environment, JsonObject, Logger, Rehearsal, Store } from '../api/index.ts'
+import type {
+  AccessControl,
+  Clock,
+  Environment,
+  Grant,
+  Hold,
+  JsonObject,
+  Logger,
+  Quota,
+  Rehearsal,
+  Store,
+} from '../api/index.ts'
 import { createCounter } from './counter.ts'
 
 /** What entries get from the process. */
@@ -72,5 +83,17 @@ class EntryStore implements Store {
 
   increment(key: string, by: number, ttlMs: number): Promise<number> {
     return this.#store.increment(this.#prefix + key, by, ttlMs)
+  }
+
+  take(key: string, amount: number, quota: Quota): Grant | Promise<Grant> {
+    return this.#store.take(this.#prefix + key, amount, quota)
+  }
+
+  spend(key: string, amount: number, quota: Quota): void {
+    this.#store.spend(this.#prefix + key, amount, quota)
+  }
+
+  hold(key: string, limit: number, whenDown: Quota['whenDown']): Hold | null | Promise<Hold | null> {
+    return this.#store.hold(this.#prefix + key, limit, whenDown)
   }
 }

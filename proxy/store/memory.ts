@@ -1,4 +1,6 @@
-import type { Clock, Store } from '../api/index.ts'
+import type { Clock, Grant, Hold, Quota, Store } from '../api/index.ts'
+import { MemoryLimits } from './memory-limits.ts'
+import { Places } from './places.ts'
 
 /** Bounds of a memory store. */
 export interface MemoryStoreOptions {
@@ -7,6 +9,8 @@ export interface MemoryStoreOptions {
   readonly maxEntries?: number
   /** Keys and values together. Default 64 MiB. */
   readonly maxBytes?: number
+  /** Keys with a quota; see `MemoryLimits` for what happens beyond. Default 100,000. */
+  readonly maxQuotas?: number
 }
 
 /** Rough cost of an entry besides its key and value, so that many tiny ones count for what they take. */
@@ -24,13 +28,15 @@ interface Entry {
 /**
  * The embedded store: everything lives in this process and is gone with it. Beyond its bounds expired entries go
  * first, then the oldest ones. A value larger than a quarter of `maxBytes` is not stored, so that no single one can
- * push all the others out. Methods never reject.
+ * push all the others out. Quotas have a table of their own, so that no value can push one out. Methods never reject.
  */
 export class MemoryStore implements Store {
   readonly #clock: Clock
   readonly #maxEntries: number
   readonly #maxBytes: number
   readonly #entries = new Map<string, Entry>()
+  readonly #limits: MemoryLimits
+  readonly #places: Places
   #bytes = 0
   #sweptAt = Number.NEGATIVE_INFINITY
 
@@ -38,6 +44,8 @@ export class MemoryStore implements Store {
     this.#clock = options.clock
     this.#maxEntries = options.maxEntries ?? 100_000
     this.#maxBytes = options.maxBytes ?? 64 * 1024 * 1024
+    this.#limits = new MemoryLimits(options.clock, options.maxQuotas)
+    this.#places = new Places(null)
   }
 
   get(key: string): Promise<Uint8Array | null> {
@@ -64,6 +72,20 @@ export class MemoryStore implements Store {
     this.#drop(key)
     this.#put(key, { value, count, expiresAt })
     return Promise.resolve(count)
+  }
+
+  take(key: string, amount: number, quota: Quota): Grant {
+    const taken = this.#limits.take(key, { min: amount, need: amount, extra: 0 }, quota)
+    const granted = amount === 0 ? taken.remaining > 0 : taken.granted > 0
+    return { granted, remaining: Math.max(0, taken.remaining), retryMs: granted ? 0 : taken.retryMs, local: false }
+  }
+
+  spend(key: string, amount: number, quota: Quota): void {
+    this.#limits.spend(key, amount, quota)
+  }
+
+  hold(key: string, limit: number, whenDown: Quota['whenDown']): Hold | null | Promise<Hold | null> {
+    return this.#places.hold(key, limit, whenDown)
   }
 
   /** Entries held, expired ones that nobody asked for since included. */

@@ -1,4 +1,5 @@
-import type { Clock, Store } from '../api/index.ts'
+import type { Clock, Grant, Hold, Quota, Store } from '../api/index.ts'
+import { MemoryStore } from '../store/memory.ts'
 
 interface Item {
   readonly value: Uint8Array | number
@@ -9,9 +10,12 @@ interface Item {
 export class ProbeStore implements Store {
   private readonly items = new Map<string, Item>()
   private readonly clock: Clock
+  /** Quotas are counted as in service. */
+  private readonly limits: MemoryStore
 
   constructor(clock: Clock) {
     this.clock = clock
+    this.limits = new MemoryStore({ clock })
   }
 
   async get(key: string): Promise<Uint8Array | null> {
@@ -34,6 +38,18 @@ export class ProbeStore implements Store {
     const value = (old === null ? 0 : (old.value as number)) + by
     this.items.set(key, { value, expiresAt: old?.expiresAt ?? this.expiry(ttlMs) })
     return value
+  }
+
+  take(key: string, amount: number, quota: Quota): Grant {
+    return this.limits.take(key, amount, quota)
+  }
+
+  spend(key: string, amount: number, quota: Quota): void {
+    this.limits.spend(key, amount, quota)
+  }
+
+  hold(key: string, limit: number, whenDown: Quota['whenDown']): Hold | null | Promise<Hold | null> {
+    return this.limits.hold(key, limit, whenDown)
   }
 
   private live(key: string): Item | null {

@@ -74,6 +74,9 @@ const NO_STORE = {
   set: () => Promise.resolve(),
   delete: () => Promise.resolve(),
   increment: () => Promise.resolve(1),
+  take: () => ({ granted: true, remaining: 1, retryMs: 0, local: false }),
+  spend: () => {},
+  hold: () => null,
 }
 
 /** What entries get from the process, for tests. */

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { MemoryStore } from '../../../proxy/store/memory.ts'
+import { quota, storeSuite, takes } from './store-suite.ts'
 
 const time = { ms: 0 }
 const clock = { now: () => time.ms, monotonic: () => time.ms }
 const bytes = (text: string): Buffer => Buffer.from(text)
+
+storeSuite('MemoryStore', async clock => new MemoryStore({ clock }))
 
 describe('MemoryStore', () => {
   it('keeps a value for its lifetime', async () => {
@@ -66,5 +69,36 @@ describe('MemoryStore', () => {
     await store.set('huge', Buffer.alloc(2000), 1e6)
     assert.equal(await store.get('huge'), null)
     assert.equal(store.size, 4)
+  })
+})
+
+describe('the table of quotas', () => {
+  const used = { limit: 10, of: 6 }
+
+  it('gives up what has run out first, then what is least used, and never what is half used', async () => {
+    const store = new MemoryStore({ clock, maxQuotas: 20 })
+    await takes(store, 'victim', used.of, quota(used.limit))
+    for (let i = 0; i < 500; i++) await takes(store, `flood-${i}`, 1, quota(used.limit))
+    assert.equal(await takes(store, 'victim', 99, quota(used.limit)), used.limit - used.of)
+  })
+
+  it('lets new keys share one counter where nothing can go, so that a flood frees nobody', async () => {
+    const store = new MemoryStore({ clock, maxQuotas: 20 })
+    for (let i = 0; i < 20; i++) await takes(store, `full-${i}`, 10, quota(10))
+    const granted = await Promise.all(Array.from({ length: 50 }, (_, i) => takes(store, `new-${i}`, 1, quota(10))))
+    assert.equal(
+      granted.reduce((sum, one) => sum + one),
+      10,
+    )
+    for (let i = 0; i < 20; i++) assert.equal(await takes(store, `full-${i}`, 1, quota(10)), 0)
+    time.ms += 60_000
+    assert.equal(await takes(store, 'new-0', 99, quota(10)), 10)
+  })
+
+  it('does not mistake a lavish quota for another one', async () => {
+    const store = new MemoryStore({ clock, maxQuotas: 20 })
+    await takes(store, 'victim', 10, quota(10))
+    for (let i = 0; i < 100; i++) await takes(store, `flood-${i}`, 1, quota(1_000_000))
+    assert.equal(await takes(store, 'victim', 1, quota(10)), 0)
   })
 })
