@@ -16,7 +16,44 @@ export interface Logger {
   error(fields: Readonly<Record<string, unknown>>, text: string): void
 }
 
-/** Everything shared between workers or instances. Keys are prefixed per chain entry. */
+/** How much may be taken from a key of the store, and over which time. Amounts are whole numbers. */
+export interface Quota {
+  /** At least 1. */
+  readonly limit: number
+  readonly windowMs: number
+  /**
+   * `sliding`: at most `limit` in any stretch of `windowMs`. `fixed`: at most `limit` from each multiple of `windowMs`
+   * since the epoch to the next; a day is a day in UTC. `smooth`: `limit` per `windowMs` spread evenly, with at most
+   * `burst` at once (GCRA).
+   */
+  readonly window: 'sliding' | 'fixed' | 'smooth'
+  /** For `smooth`, at least 1; otherwise nobody looks at it. */
+  readonly burst: number
+  /** While the store cannot be reached: `local` = this process counts on its own, `refuse` = taking rejects. */
+  readonly whenDown: 'local' | 'refuse'
+}
+
+/** What the store says to somebody who takes. */
+export interface Grant {
+  readonly granted: boolean
+  /** What is left, never negative; an estimate where other processes take from the same key. */
+  readonly remaining: number
+  /** Refused: milliseconds until the same amount could be granted, unless others take it first. Granted: 0. */
+  readonly retryMs: number
+  /** Whether this process counted on its own, because the store could not be reached. */
+  readonly local: boolean
+}
+
+/** A place among those that may be taken at one time. */
+export interface Hold {
+  /** Gives the place back. Only the first call counts. */
+  release(): void
+}
+
+/**
+ * Everything shared between workers or instances. Keys are prefixed per chain entry. Where the store cannot be reached,
+ * promises reject with a `SluiceError` of code `store_unreachable`.
+ */
 export interface Store {
   get(key: string): Promise<Uint8Array | null>
   /** @param ttlMs lifetime in milliseconds; a store always needs one, so that nothing stays for ever */
@@ -24,6 +61,21 @@ export interface Store {
   delete(key: string): Promise<void>
   /** Adds `by` to a counter that lives `ttlMs` from its first use, and gives the new value. */
   increment(key: string, by: number, ttlMs: number): Promise<number>
+  /**
+   * Takes `amount` from a quota, all of it or nothing; 0 only asks whether anything is left. Nearly always answers
+   * without a promise: in memory, or from what the process has taken ahead (docs/redis.md says how exact that is).
+   */
+  take(key: string, amount: number, quota: Quota): Grant | Promise<Grant>
+  /**
+   * Counts what has been used already, even beyond the limit, so that the next ones wait for it. A negative amount gives
+   * back what was taken and not used. Never waits, never fails.
+   */
+  spend(key: string, amount: number, quota: Quota): void
+  /**
+   * Takes one of `limit` places; `null` when all are taken. The places of a process that dies are free again at the latest
+   * after 30 seconds.
+   */
+  hold(key: string, limit: number, whenDown: Quota['whenDown']): Hold | null | Promise<Hold | null>
 }
 
 /** Rights and limits of one client, as the policy's `access_control.clients.<id>` says (R040-R045). */
