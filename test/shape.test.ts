@@ -5,7 +5,8 @@ import { runInThisContext } from 'node:vm'
 import { Verdict } from '#api'
 import { Envelope } from '../proxy/message/envelope.ts'
 import { scan } from '../proxy/message/scan.ts'
-import { jsonUpstream, memoryExchange, tableOf } from './helpers/memory-exchange.ts'
+import { jsonUpstream } from '../proxy/testing/memory-upstream.ts'
+import { memoryExchange, tableOf } from './helpers/memory-exchange.ts'
 
 setFlagsFromString('--allow-natives-syntax')
 const sameShape = runInThisContext('(a, b) => %HaveSameMap(a, b)') as (a: object, b: object) => boolean

@@ -36,7 +36,7 @@ export async function check(files: readonly string[], flags: CheckFlags): Promis
 }
 
 /** Whether a file has a key that only a configuration can have; what cannot be read is taken for a policy. */
-function isConfig(file: string): boolean {
+export function isConfig(file: string): boolean {
   const { value } = readYaml(file, process.env)
   if (typeof value !== 'object' || value === null) return false
   return Object.keys(value).some(key => key in configSchema.shape && !(key in policySchema.shape))

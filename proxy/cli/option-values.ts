@@ -38,6 +38,14 @@ export function serverName(text: string): string {
   return text
 }
 
+export function percent(text: string): number {
+  const number = Number(text)
+  if (text.trim() === '' || !(number >= 0 && number <= 100)) {
+    throw new InvalidArgumentError('Expected a number from 0 to 100.')
+  }
+  return number
+}
+
 /** For options that may be given more than once. */
 export function collect(text: string, before: readonly string[]): string[] {
   return [...before, text]

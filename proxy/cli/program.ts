@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { collect, hostPort, hostPortOrOff, logLevel, serverName, workers } from './option-values.ts'
+import { collect, hostPort, hostPortOrOff, logLevel, percent, serverName, workers } from './option-values.ts'
 import type { RunFlags } from './settings.ts'
 import { version } from './version.ts'
 
@@ -12,6 +12,7 @@ Examples:
   sluice run -c sluice.yaml                        what the file says
   sluice run http://127.0.0.1:3001/mcp --policy policies/default.yaml
   sluice check sluice.yaml policies/*.yaml         what is wrong, with line and column
+  sluice test policies/                            run the tests of policies
   sluice explain -c sluice.yaml --server github --method tools/call --name search --client agent
   sluice list                                      interceptors, and their options
   sluice key create claude-desktop                 an API key for a client
@@ -37,6 +38,17 @@ Examples:
   sluice check sluice.yaml
   sluice check policies/*.yaml --strict`
 
+const TEST_EXAMPLES = `
+Rules are the clients of access_control and the entries of the chain; one is exercised when a test made it run.
+A configuration stands for all its policies as one chain.
+Exit codes: 0 all as expected, 1 a test failed or too few rules were exercised, 2 a file or the command line is wrong.
+
+Examples:
+  sluice test policies/
+  sluice test sluice.yaml --coverage-min 100
+  sluice test policies/my-policy.yaml --watch
+  sluice test policies/ --reporter junit > report.xml`
+
 /** The whole command line. Each command's code is loaded when it runs. */
 export function program(): Command {
   const root = new Command('sluice')
@@ -48,6 +60,7 @@ export function program(): Command {
     .exitOverride()
   addRun(root)
   addCheck(root)
+  addTest(root)
   addExplain(root)
   addList(root)
   addKey(root)
@@ -95,6 +108,25 @@ function addCheck(root: Command): void {
     .action(async (files: string[], flags: { interceptors: string[]; strict?: boolean }) => {
       const { check } = await import('./check.ts')
       process.exitCode = await check(files, flags)
+    })
+}
+
+function addTest(root: Command): void {
+  root
+    .command('test')
+    .summary('run the tests of policies')
+    .description('Runs the "tests:" of policy files, and those of NAME.test.yaml beside them, through the real chain.')
+    .argument('<path...>', 'policies, configurations, test files, or folders of them')
+    .option('--interceptors <dir>', 'folder of your own interceptors; repeatable', collect, [])
+    .addOption(
+      new Option('--reporter <name>', 'how results are told').choices(['spec', 'tap', 'junit']).default('spec'),
+    )
+    .option('--coverage-min <percent>', 'fail when less of the rules was exercised', percent, 0)
+    .option('--watch', 'run again whenever a file changes')
+    .addHelpText('after', TEST_EXAMPLES)
+    .action(async (paths: string[], flags: import('./test/test.ts').TestFlags) => {
+      const { test } = await import('./test/test.ts')
+      process.exitCode = await test(paths, flags)
     })
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { globProblem } from '../api/index.ts'
 import { byteSize, duration } from '../api/units.ts'
+import { testSchema } from './test-schema.ts'
 
 const ENTRY_NAME = /^[A-Za-z0-9][A-Za-z0-9._#-]*$/
 const RATE = /^[1-9]\d{0,8}\s*\/\s*(?:second|minute|hour|day)$/
@@ -81,7 +82,7 @@ export const policySchema = z.strictObject({
   access_control: accessControlSchema.nullable().optional(),
   interceptors: z.array(chainItem).nullable().default([]),
   tests: z
-    .array(z.record(z.string(), z.unknown()))
+    .array(testSchema)
     .nullable()
     .optional()
     .meta({ description: 'cases for `sluice test`' }),

@@ -1,13 +1,14 @@
-import { type Hooks, type Kind, type Look, SluiceError } from '#api'
+import type { Hooks, Kind, Look } from '#api'
 import { PendingRequests } from '../../proxy/chain/pending.ts'
-import type { Era, Inbound, RelayServices, ReplyPort } from '../../proxy/chain/ports.ts'
+import type { Era, Inbound, RelayServices } from '../../proxy/chain/ports.ts'
 import { Relay } from '../../proxy/chain/relay.ts'
 import { ToolTable } from '../../proxy/chain/tool-table.ts'
 import { Envelope } from '../../proxy/message/envelope.ts'
 import { WireMessage } from '../../proxy/message/message.ts'
 import { scan } from '../../proxy/message/scan.ts'
 import type { Phase, Phases, Plan, PlanTable, Step } from '../../proxy/policy/plan.ts'
-import type { Flow, Upstream, UpstreamRequest, UpstreamSink } from '../../proxy/upstream/upstream.ts'
+import { MemoryReply, type MemoryUpstream } from '../../proxy/testing/memory-upstream.ts'
+import type { Upstream } from '../../proxy/upstream/upstream.ts'
 
 /** One chain entry for a table made by hand. */
 export interface Entry {
@@ -70,88 +71,6 @@ function phases(entries: readonly Entry[], steps: readonly Step[]): Phases {
     return { steps: those, need: look.need, edits: true, maxBytes: 4 * 1024 * 1024 }
   }
   return { request: phase('request'), response: phase('response'), notification: phase('notification') }
-}
-
-/** The client's side, in memory. */
-export class MemoryReply implements ReplyPort {
-  started = false
-  status = 0
-  bytes = 0
-  ended = false
-  destroyed = false
-  headers: string[] = []
-  readonly chunks: Buffer[] = []
-  /** What `write` gives: false = the client reads slowly. */
-  accepts = true
-
-  head(status: number, headers: string[]): void {
-    this.status = status
-    this.headers = headers
-  }
-  flush(): void {
-    this.started = true
-  }
-  write(chunk: Uint8Array): boolean {
-    this.started = true
-    this.bytes += chunk.byteLength
-    this.chunks.push(Buffer.from(chunk))
-    return this.accepts
-  }
-  end(chunk: Uint8Array | null): void {
-    if (chunk !== null) this.write(chunk)
-    this.started = true
-    this.ended = true
-  }
-  destroy(): void {
-    this.destroyed = true
-  }
-  get text(): string {
-    return Buffer.concat(this.chunks).toString()
-  }
-}
-
-/** The server's side, in memory: the test drives `sink` by hand, or gives a script. */
-export class MemoryUpstream implements Upstream {
-  readonly ready = true
-  readonly requests: UpstreamRequest[] = []
-  sink: UpstreamSink | null = null
-  readonly flow = { paused: 0, resumed: 0, aborted: 0 }
-  private readonly script: ((sink: UpstreamSink, request: UpstreamRequest) => void) | null
-
-  constructor(script: ((sink: UpstreamSink, request: UpstreamRequest) => void) | null = null) {
-    this.script = script
-  }
-
-  send(request: UpstreamRequest, sink: UpstreamSink): void {
-    this.requests.push(request)
-    this.sink = sink
-    const { flow } = this
-    const handle: Flow = {
-      pause: () => void flow.paused++,
-      resume: () => void flow.resumed++,
-      abort: () => void flow.aborted++,
-    }
-    sink.onFlow(handle)
-    this.script?.(sink, request)
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve()
-  }
-}
-
-/** An upstream that answers every request with one JSON body. */
-export function jsonUpstream(body: string): MemoryUpstream {
-  const bytes = Buffer.from(body)
-  return new MemoryUpstream(sink => {
-    sink.onHead(200, ['content-type', 'application/json', 'content-length', String(bytes.length)], 'r1')
-    sink.onData(bytes)
-    sink.onEnd()
-  })
-}
-
-export function unreachable(): MemoryUpstream {
-  return new MemoryUpstream(sink => sink.onFail(new SluiceError('upstream_unreachable', 'not reachable')))
 }
 
 export interface MemoryExchange {

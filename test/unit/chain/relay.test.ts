@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type Outcome, Verdict } from '#api'
-import {
-  type Entry,
-  jsonUpstream,
-  MemoryUpstream,
-  memoryExchange,
-  tableOf,
-  unreachable,
-} from '../../helpers/memory-exchange.ts'
+import { jsonUpstream, MemoryUpstream, unreachable } from '../../../proxy/testing/memory-upstream.ts'
+import { type Entry, memoryExchange, tableOf } from '../../helpers/memory-exchange.ts'
 
 const CALL = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"x"}}}'
 const LIST = '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
