@@ -81,11 +81,7 @@ export const policySchema = z.strictObject({
     .default([]),
   access_control: accessControlSchema.nullable().optional(),
   interceptors: z.array(chainItem).nullable().default([]),
-  tests: z
-    .array(testSchema)
-    .nullable()
-    .optional()
-    .meta({ description: 'cases for `sluice test`' }),
+  tests: z.array(testSchema).nullable().optional().meta({ description: 'cases for `sluice test`' }),
 })
 
 export type RawPolicy = z.infer<typeof policySchema>
