@@ -1,4 +1,5 @@
 import {
+  type CallOptions,
   type Environment,
   type Hooks,
   type Interceptor,
@@ -24,7 +25,7 @@ export interface ProbeOptions extends ProbeEnvironmentOptions, EntryOptions {
   /** Where the frozen clock begins. Default 2026-01-05T12:00:00Z, a Monday. */
   readonly now?: Date | string | number
   /** Answers `exchange.call`: gives `{ result: … }` or `{ error: … }`. Default: such a call is an error. */
-  readonly call?: (message: JsonObject) => MaybeAsync<JsonObject>
+  readonly call?: (message: JsonObject, options: CallOptions) => MaybeAsync<JsonObject>
   /**
    * What a hook that throws, times out or gives a verdict that makes no sense does to the test: `throw` (default) = the
    * test sees the error; `verdict` = it sees what the proxy would decide by `on_failure`.
@@ -72,7 +73,7 @@ export class Probe {
     this.logs = logs
     this.hooks = hooks
     this.kit = { steps: new ProbeSteps(definition, hooks, options), clock, logs, failures: options.failures ?? 'throw' }
-    this.host = { call: (_, message) => answerCall(options.call, message) }
+    this.host = { call: (_, message, how) => answerCall(options.call, message, how) }
     this.table = probeTable(definition.name)
   }
 
@@ -116,10 +117,10 @@ function parseOptions(definition: Interceptor, given: unknown): unknown {
   throw new TypeError(`${definition.name}: ${issues.join('; ')}`)
 }
 
-async function answerCall(call: ProbeOptions['call'], message: JsonObject): Promise<Message> {
+async function answerCall(call: ProbeOptions['call'], message: JsonObject, how: CallOptions): Promise<Message> {
   if (call === undefined) {
     throw new Error(`the interceptor called "${message.method}": give probe() a "call" option that answers it`)
   }
   const asked = probeMessage({ ...message, id: 'call-1' }, 'request', 'toServer', null, undefined)
-  return probeMessage(await call(message), 'response', 'toClient', asked, { need: 'json' })
+  return probeMessage(await call(message, how), 'response', 'toClient', asked, { need: 'json' })
 }

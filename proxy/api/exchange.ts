@@ -11,6 +11,22 @@ export interface Principal {
   readonly via: 'anonymous' | 'api-key' | 'claimed'
 }
 
+/** How a message of an interceptor's own is sent. */
+export interface CallOptions {
+  /**
+   * A chain entry, usually one's own (`environment.entry`): the message runs through those behind it, like a client's, and
+   * its answer back up through them. Default: outside the chain, so that no interceptor sees either.
+   */
+  readonly below?: string
+  /**
+   * Ends the call. Default: the exchange's own signal: the call ends with the exchange. One that has another signal
+   * goes on behind the exchange's back, for as long as its time lasts.
+   */
+  readonly signal?: AbortSignal
+  /** The longest wait for the answer, in milliseconds. Default 30,000. */
+  readonly timeoutMs?: number
+}
+
 /** One client request and everything that belongs to it until its answer ended; or one lone notification. */
 export interface Exchange {
   /** Unique within this instance; appears in every log line about the exchange. */
@@ -25,14 +41,22 @@ export interface Exchange {
   readonly startedAt: number
   /** Aborted when the exchange ends for any reason. Made on first use. */
   readonly signal: AbortSignal
+  /**
+   * Opaque; equal for two exchanges exactly if the server cannot tell by anything but session and message who asks: the
+   * same principal, and the same of all header fields and the query that go on to it from the client, but for those of
+   * the transport, of tracing and of the way the request took. What one got may be given to the other. Not for logs: it
+   * has a digest of credentials. Made on first use, by a request hook.
+   */
+  readonly callerKey: string
   /** A header of the client's HTTP request; several fields are joined by `, `. Credentials are never shown: `null`. */
   header(name: string): string | null
   /**
-   * Sends another message to the same server, in the same session, outside the chain, and gives its answer.
-   * Notifications that come with the answer are dropped. Rejects with a `SluiceError`.
-   * @param message a JSON-RPC request; its `id` is replaced by one of the proxy's own
+   * Sends another message to the same server, in the same session, and gives its answer: a result or a JSON-RPC error of
+   * the server. Notifications that come with the answer are dropped, requests of the server are refused. Rejects with a
+   * `SluiceError` when the server did not answer, or an interceptor `below` refused.
+   * @param message a JSON-RPC request; its `id` is replaced by one of the proxy's own. `parseExact` keeps its digits
    */
-  call(message: JsonObject): Promise<Message>
+  call(message: JsonObject, options?: CallOptions): Promise<Message>
   /** Adds a field to this exchange's access and audit line. Never a secret. At most 32 fields. */
   note(key: string, value: string | number | boolean): void
 }

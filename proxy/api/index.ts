@@ -13,7 +13,8 @@ export type {
   Store,
 } from './environment.ts'
 export { ERRORS, type ErrorCode, type ErrorSource, type ErrorSpec, type Retry, SluiceError } from './errors.ts'
-export type { Exchange, Outcome, OutcomeStatus, Principal, VerdictRecord } from './exchange.ts'
+export { parseExact } from './exact-json.ts'
+export type { CallOptions, Exchange, Outcome, OutcomeStatus, Principal, VerdictRecord } from './exchange.ts'
 export { GlobList, globProblem } from './glob.ts'
 export {
   defineInterceptor,
@@ -28,6 +29,9 @@ export {
 export type { Json, JsonObject } from './json.ts'
 export type { Look, Need } from './look.ts'
 export type { Direction, Kind, Message } from './message.ts'
+export { type ResultFacts, readResult } from './read-result.ts'
+export { requestKey } from './request-key.ts'
 export { type Access, Rights } from './rights.ts'
+export { SingleFlight, type SingleFlightOptions, type Ticket } from './single-flight.ts'
 export { byteSize, duration, formatByteSize, formatDuration, parseByteSize, parseDuration } from './units.ts'
 export { Verdict, type VerdictAction } from './verdict.ts'

@@ -1,10 +1,9 @@
-import type { Principal } from '../api/index.ts'
 import { Envelope } from '../message/envelope.ts'
 import { errorAnswer, sseEvent } from '../message/jsonrpc.ts'
 import { WireMessage } from '../message/message.ts'
 import { type BatchItem, scan } from '../message/scan.ts'
-import type { Upstream } from '../upstream/upstream.ts'
-import type { Era, Inbound, RelayServices, ReplyOwner, ReplyPort, SessionPin } from './ports.ts'
+import { InnerInbound } from './inner-inbound.ts'
+import type { Inbound, RelayServices, ReplyOwner, ReplyPort } from './ports.ts'
 import { Relay } from './relay.ts'
 
 /** Stands for a whole batch that nobody looks into. */
@@ -84,7 +83,7 @@ export class BatchRelay implements ReplyOwner {
     const session = this.inbound.session?.fingerprint ?? ''
     const method = envelope.kind === 'response' ? this.services.pending.take(session, envelope.idText) : envelope.method
     const message = new WireMessage('toServer', envelope, body, method, envelope.name)
-    return new Relay(this.services, new PartInbound(this.inbound), part, message)
+    return new Relay(this.services, new InnerInbound(this.inbound, [...this.inbound.upstreamHeaders]), part, message)
   }
 
   /** A part's answer is a stream: from now on all answers are its events. */
@@ -241,36 +240,5 @@ class Part implements ReplyPort {
     this.isOver = true
     this.chunks = []
     this.batch.partDone(this)
-  }
-}
-
-/** A batch's HTTP request as each of its messages sees it: with header fields of its own to add to. */
-class PartInbound implements Inbound {
-  readonly httpMethod = 'POST'
-  readonly server: string
-  readonly upstream: Upstream
-  readonly era: Era
-  readonly principal: Principal
-  readonly session: SessionPin | null
-  readonly rawHeaders: readonly string[]
-  readonly upstreamHeaders: string[]
-  readonly acceptEncoding: string
-  readonly query: string
-  readonly startedMs: number
-  readonly forwardAuthorization: boolean
-  readonly wholeEvents = true
-
-  constructor(whole: Inbound) {
-    this.server = whole.server
-    this.upstream = whole.upstream
-    this.era = whole.era
-    this.principal = whole.principal
-    this.session = whole.session
-    this.rawHeaders = whole.rawHeaders
-    this.upstreamHeaders = [...whole.upstreamHeaders]
-    this.acceptEncoding = ''
-    this.query = whole.query
-    this.startedMs = whole.startedMs
-    this.forwardAuthorization = whole.forwardAuthorization
   }
 }

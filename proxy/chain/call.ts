@@ -1,4 +1,4 @@
-import { type JsonObject, SluiceError } from '../api/index.ts'
+import { type CallOptions, type JsonObject, SluiceError } from '../api/index.ts'
 import { Envelope } from '../message/envelope.ts'
 import { encodeHeaderValue, needsMcpName } from '../message/mcp-headers.ts'
 import { WireMessage } from '../message/message.ts'
@@ -10,12 +10,38 @@ import { AnswerHead } from './head.ts'
 import type { Inbound, RelayServices } from './ports.ts'
 
 /** Largest answer to a message of the proxy's own, in bytes. */
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024
+export const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 /** Longest wait for it, in milliseconds. */
-const TIMEOUT_MS = 30_000
+export const TIMEOUT_MS = 30_000
 
 const ENVELOPE_PREFIX = 'io.modelcontextprotocol/'
 let sequence = 0
+
+/** A message of the proxy's own, ready to be sent. */
+export interface OwnMessage {
+  readonly body: Buffer
+  readonly envelope: Envelope
+}
+
+/**
+ * Makes a request of the proxy's own out of what an interceptor gave.
+ * @param original the client's message: a modern call carries its envelope
+ * @throws TypeError when it is no request
+ */
+export function ownMessage(
+  services: RelayServices,
+  inbound: Inbound,
+  original: WireMessage,
+  message: JsonObject,
+): OwnMessage {
+  if (typeof message['method'] !== 'string') throw new TypeError('Exchange.call: expected a JSON-RPC request')
+  const id = `sluice-${++sequence}`
+  const params = withEnvelope(message['params'], inbound, original)
+  const body = Buffer.from(JSON.stringify({ ...message, jsonrpc: '2.0', id, ...(params === null ? {} : { params }) }))
+  const envelope = scan(body, services.maxDepth)
+  if (!(envelope instanceof Envelope)) throw new TypeError(`Exchange.call: ${envelope.text}`)
+  return { body, envelope }
+}
 
 /**
  * Sends a message of the proxy's own to the server of an exchange, in the same session and era, outside the chain.
@@ -28,32 +54,25 @@ export function callServer(
   exchange: LiveExchange,
   original: WireMessage,
   message: JsonObject,
+  options: CallOptions = {},
 ): Promise<WireMessage> {
-  const method = message['method']
-  if (typeof method !== 'string') return Promise.reject(new TypeError('Exchange.call: expected a JSON-RPC request'))
-  const id = `sluice-${++sequence}`
-  const params = withEnvelope(message['params'], inbound, original)
-  const body = Buffer.from(JSON.stringify({ ...message, jsonrpc: '2.0', id, ...(params === null ? {} : { params }) }))
-  const envelope = scan(body, services.maxDepth)
-  if (!(envelope instanceof Envelope)) return Promise.reject(new TypeError(`Exchange.call: ${envelope.text}`))
-  const headers = ownHeaders(inbound, method, envelope.name)
+  const { body, envelope } = ownMessage(services, inbound, original, message)
+  const headers = ownHeaders(inbound, envelope.method, envelope.name)
+  const { signal = exchange.signal, timeoutMs = TIMEOUT_MS } = options
+  if (signal.aborted) return Promise.reject(new SluiceError('upstream_broken', 'the exchange has ended'))
   return new Promise((resolve, reject) => {
-    if (exchange.signal.aborted) {
-      reject(new SluiceError('upstream_broken', 'the exchange has ended'))
-      return
-    }
-    const sink = new CallSink(services, method, envelope.name, JSON.stringify(id), resolve, reject)
-    exchange.signal.addEventListener('abort', sink, { once: true })
-    inbound.upstream.send(ownRequest(inbound, headers, body), sink)
+    const sink = new CallSink(services, envelope, signal, timeoutMs, resolve, reject)
+    signal.addEventListener('abort', sink, { once: true })
+    inbound.upstream.send(ownRequest(inbound, headers, body, timeoutMs), sink)
   })
 }
 
 /** Sends an answer to a server's own request, in place of the client's; nobody waits for what becomes of it. */
 export function answerServer(inbound: Inbound, body: Buffer): void {
-  inbound.upstream.send(ownRequest(inbound, ownHeaders(inbound, '', ''), body), new IgnoringSink())
+  inbound.upstream.send(ownRequest(inbound, ownHeaders(inbound, '', ''), body, TIMEOUT_MS), new IgnoringSink())
 }
 
-function ownRequest(inbound: Inbound, headers: string[], body: Buffer): UpstreamRequest {
+function ownRequest(inbound: Inbound, headers: string[], body: Buffer, timeoutMs: number): UpstreamRequest {
   return {
     method: 'POST',
     headers,
@@ -61,8 +80,8 @@ function ownRequest(inbound: Inbound, headers: string[], body: Buffer): Upstream
     query: inbound.query,
     lane: 'stream',
     replica: inbound.session === null ? '' : inbound.session.replica,
-    idleTimeoutMs: TIMEOUT_MS,
-    firstByteTimeoutMs: TIMEOUT_MS,
+    idleTimeoutMs: timeoutMs,
+    firstByteTimeoutMs: timeoutMs,
     repeatable: false,
   }
 }
@@ -77,8 +96,16 @@ function withEnvelope(params: unknown, inbound: Inbound, original: WireMessage):
   return { ...own, _meta: { ...merged, ...(own?.['_meta'] as JsonObject | undefined) } }
 }
 
-/** The client's header fields that are not about its own message, and those about ours. */
+/** What goes to the server with a message of ours. */
 function ownHeaders(inbound: Inbound, method: string, name: string): string[] {
+  const headers = fieldsFor(inbound, method, name)
+  headers.push('accept-encoding', 'identity')
+  if (inbound.session !== null) headers.push('mcp-session-id', inbound.session.upstreamId)
+  return headers
+}
+
+/** The client's header fields that are not about its own message, and those about ours. */
+export function fieldsFor(inbound: Inbound, method: string, name: string): string[] {
   const headers: string[] = []
   const theirs = inbound.upstreamHeaders
   for (let i = 0; i < theirs.length; i += 2) {
@@ -87,8 +114,6 @@ function ownHeaders(inbound: Inbound, method: string, name: string): string[] {
     headers.push(field, theirs[i + 1] as string)
   }
   headers.push('content-type', 'application/json', 'accept', 'application/json, text/event-stream')
-  headers.push('accept-encoding', 'identity')
-  if (inbound.session !== null) headers.push('mcp-session-id', inbound.session.upstreamId)
   if (inbound.era === 'modern' && method !== '') {
     headers.push('mcp-method', method)
     if (needsMcpName(method)) headers.push('mcp-name', encodeHeaderValue(name))
@@ -109,9 +134,9 @@ const ABOUT_MESSAGE = new Set([
 /** Collects the one answer of a call, from JSON or from an event stream. */
 class CallSink implements UpstreamSink {
   private readonly services: RelayServices
+  private readonly asked: Envelope
   private readonly method: string
-  private readonly name: string
-  private readonly idText: string
+  private readonly signal: AbortSignal
   private readonly resolve: (answer: WireMessage) => void
   private readonly reject: (error: Error) => void
   private flow: Flow | null
@@ -124,16 +149,16 @@ class CallSink implements UpstreamSink {
 
   constructor(
     services: RelayServices,
-    method: string,
-    name: string,
-    idText: string,
+    asked: Envelope,
+    signal: AbortSignal,
+    timeoutMs: number,
     resolve: (answer: WireMessage) => void,
     reject: (error: Error) => void,
   ) {
     this.services = services
-    this.method = method
-    this.name = name
-    this.idText = idText
+    this.asked = asked
+    this.method = asked.method
+    this.signal = signal
     this.resolve = resolve
     this.reject = reject
     this.flow = null
@@ -141,7 +166,7 @@ class CallSink implements UpstreamSink {
     this.chunks = []
     this.bytes = 0
     this.status = 0
-    this.timer = setTimeout(() => this.fail('upstream_timeout', `no answer to ${method} in time`), TIMEOUT_MS)
+    this.timer = setTimeout(() => this.fail('upstream_timeout', `no answer to ${this.method} in time`), timeoutMs)
     this.over = false
   }
 
@@ -188,9 +213,9 @@ class CallSink implements UpstreamSink {
   private take(body: Buffer): void {
     const envelope = scan(body, this.services.maxDepth)
     if (this.over || !(envelope instanceof Envelope) || envelope.kind !== 'response') return
-    if (envelope.idText !== this.idText) return
+    if (envelope.idText !== this.asked.idText) return
     this.settle()
-    this.resolve(new WireMessage('toClient', envelope, body, this.method, this.name))
+    this.resolve(new WireMessage('toClient', envelope, body, this.method, this.asked.name))
   }
 
   private fail(code: 'upstream_timeout' | 'upstream_broken' | 'message_too_large', text: string): void {
@@ -202,6 +227,7 @@ class CallSink implements UpstreamSink {
   private settle(): void {
     this.over = true
     clearTimeout(this.timer)
+    this.signal.removeEventListener('abort', this)
     this.flow?.abort()
   }
 }

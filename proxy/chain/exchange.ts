@@ -1,11 +1,12 @@
-import type { Exchange, JsonObject, Message, Principal, VerdictRecord } from '../api/index.ts'
+import type { CallOptions, Exchange, JsonObject, Message, Principal, VerdictRecord } from '../api/index.ts'
 import type { WireMessage } from '../message/message.ts'
 import type { Plan, PlanTable, Step } from '../policy/plan.ts'
+import { callerKey } from './caller-key.ts'
 import type { Inbound } from './ports.ts'
 
 /** What an exchange can ask of the one who runs it. */
 export interface ExchangeHost {
-  call(exchange: LiveExchange, message: JsonObject): Promise<Message>
+  call(exchange: LiveExchange, message: JsonObject, options: CallOptions): Promise<Message>
 }
 
 /** Most fields `note` keeps in one exchange; further ones are ignored. */
@@ -39,13 +40,14 @@ export class LiveExchange implements Exchange {
   /** Each entry's own state, by slot; `null` until one was made. */
   states: unknown[] | null
   private readonly host: ExchangeHost
-  private readonly rawHeaders: readonly string[]
+  private readonly inbound: Inbound
+  private caller: string
   private readonly number: number
   private abortController: AbortController | null
   private ended: boolean
 
   constructor(host: ExchangeHost, table: PlanTable, inbound: Inbound, message: WireMessage) {
-    const { server, principal, session, rawHeaders, startedMs } = inbound
+    const { server, principal, session, startedMs } = inbound
     this.server = server
     this.method = message.method
     this.name = message.name
@@ -61,7 +63,8 @@ export class LiveExchange implements Exchange {
     this.clockMs = 0
     this.states = null
     this.host = host
-    this.rawHeaders = rawHeaders
+    this.inbound = inbound
+    this.caller = ''
     this.number = ++sequence
     this.abortController = null
     this.ended = false
@@ -79,20 +82,27 @@ export class LiveExchange implements Exchange {
     return this.abortController.signal
   }
 
+  get callerKey(): string {
+    if (this.caller === '') this.caller = callerKey(this.inbound)
+    return this.caller
+  }
+
   header(name: string): string | null {
     const wanted = name.toLowerCase()
     if (HIDDEN_HEADERS.has(wanted)) return null
+    const { rawHeaders } = this.inbound
     let found: string | null = null
-    for (let i = 0; i < this.rawHeaders.length; i += 2) {
-      if ((this.rawHeaders[i] as string).toLowerCase() !== wanted) continue
-      const value = this.rawHeaders[i + 1] as string
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      if ((rawHeaders[i] as string).toLowerCase() !== wanted) continue
+      const value = rawHeaders[i + 1] as string
       found = found === null ? value : `${found}, ${value}`
     }
     return found
   }
 
-  call(message: JsonObject): Promise<Message> {
-    return this.host.call(this, message)
+  call(message: JsonObject, options: CallOptions = {}): Promise<Message> {
+    // What is wrong with the message itself is told in the same way as what goes wrong with the call.
+    return Promise.try(() => this.host.call(this, message, options))
   }
 
   note(key: string, value: string | number | boolean): void {

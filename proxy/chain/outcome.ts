@@ -45,7 +45,7 @@ const NOTHING = Object.freeze({})
 export function conclude(relay: Relay): void {
   const { exchange } = relay
   const { ends } = exchange.plan
-  const watched = channels.exchangeEnd.hasSubscribers
+  const watched = channels.exchangeEnd.hasSubscribers && !relay.services.quiet
   if (ends !== null || watched) {
     const outcome = outcomeOf(relay)
     if (ends !== null) runEnds(relay, outcome)

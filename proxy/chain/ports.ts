@@ -73,6 +73,8 @@ export interface RelayServices {
   readonly idleTimeoutMs: number
   readonly maxDepth: number
   readonly maxEventBytes: number
+  /** Set for a call of the proxy's own: it is no client's exchange, and not published as one. */
+  readonly quiet?: boolean
   /** Makes the client's session id out of the server's. */
   sealSession(server: string, replica: string, upstreamId: string, principal: string): string
 }

@@ -1,4 +1,4 @@
-import type { ErrorCode, JsonObject, SluiceError } from '../api/index.ts'
+import type { CallOptions, ErrorCode, JsonObject, SluiceError } from '../api/index.ts'
 import { Envelope } from '../message/envelope.ts'
 import { errorAnswer, resultAnswer } from '../message/jsonrpc.ts'
 import { WireMessage } from '../message/message.ts'
@@ -8,7 +8,7 @@ import { channels } from '../observe/channels.ts'
 import type { Phase } from '../policy/plan.ts'
 import type { Flow, UpstreamSink } from '../upstream/upstream.ts'
 import { answerOf, errorReply, type LocalAnswer } from './answer.ts'
-import { callServer } from './call.ts'
+import { callFrom } from './call-below.ts'
 import { Collector, mostHeld } from './collector.ts'
 import { DEAD_SESSION_BYTES, isDeadSession } from './dead-session.ts'
 import { type ExchangeHost, LiveExchange } from './exchange.ts'
@@ -76,12 +76,13 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
 
   start(): void {
     this.exchange.table.retain()
-    if (channels.exchangeStart.hasSubscribers) channels.exchangeStart.publish(this.inbound.server)
+    if (channels.exchangeStart.hasSubscribers && !this.services.quiet)
+      channels.exchangeStart.publish(this.inbound.server)
     this.down(0)
   }
 
-  call(exchange: LiveExchange, message: JsonObject): Promise<WireMessage> {
-    return callServer(this.services, this.inbound, exchange, this.message, message)
+  call(_exchange: LiveExchange, message: JsonObject, options: CallOptions): Promise<WireMessage> {
+    return callFrom(this, Relay, message, options)
   }
 
   // Towards the server.
@@ -427,8 +428,6 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.reply.head(answer.status, answer.headers)
     this.finishWith(answer.body.length === 0 ? null : answer.body)
   }
-
-  // Ends.
 
   onFail(error: SluiceError): void {
     if (this.finished) return
