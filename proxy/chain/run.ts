@@ -43,10 +43,11 @@ export function runPhase(
       runShadow(step, message, exchange)
       continue
     }
+    const { body, envelope, edits } = message
     const answer = runStep(step, message, exchange)
     if (answer === undefined) continue
     if (isPromise(answer)) {
-      new Waiting(owner, exchange, phase, message, i, step).wait(answer)
+      new Waiting(owner, exchange, phase, message, i, step, body, envelope, edits).wait(answer)
       return PENDING
     }
     return { verdict: answer, step, index: i }
@@ -109,7 +110,7 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
-/** A hook's promise, its time limit, and where to go on afterwards. */
+/** A hook's promise, its time limit, where to go on afterwards, and the message as it was before the hook. */
 class Waiting {
   private readonly owner: PhaseOwner
   private readonly exchange: LiveExchange
@@ -131,6 +132,9 @@ class Waiting {
     message: WireMessage,
     index: number,
     step: Step,
+    before: Buffer,
+    envelope: WireMessage['envelope'],
+    edits: number,
   ) {
     this.owner = owner
     this.exchange = exchange
@@ -138,9 +142,9 @@ class Waiting {
     this.message = message
     this.index = index
     this.step = step
-    this.before = message.body
-    this.envelope = message.envelope
-    this.edits = message.edits
+    this.before = before
+    this.envelope = envelope
+    this.edits = edits
     this.began = performance.now()
     this.timer = null
     this.over = false

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Message } from '#api'
 import { send } from '../helpers/http-client.ts'
 import { legacy, result, rpc } from '../helpers/mcp-messages.ts'
 import { interceptor, startPair } from '../helpers/proxy.ts'
@@ -50,3 +51,24 @@ test('no more than max_event_bytes of an answer is held, whatever a look asks fo
   assert.equal(answer.error.data.code, 'message_too_large')
   assert.match(answer.error.message, /50000 bytes/)
 })
+
+for (const onFailure of ['open', 'closed'] as const) {
+  test(`an edit made before a promise that is rejected is taken back (${onFailure})`, async t => {
+    const editor = {
+      request: (message: Message) => {
+        message.edit(json => {
+          json['params'] = { edited: true }
+        })
+        return Promise.reject(new Error('afterwards'))
+      },
+    }
+    const entry = interceptor('editor', editor, { onFailure })
+    const { url, upstream } = await startPair(t, {}, { interceptors: [entry] })
+    const answer = await (await send(t, url, PING)).json()
+    assert.equal(answer.error?.data.code, onFailure === 'open' ? undefined : 'interceptor_failed')
+    assert.deepEqual(
+      upstream.requests.map(request => request.text),
+      onFailure === 'open' ? [PING.body] : [],
+    )
+  })
+}
