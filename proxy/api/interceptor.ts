@@ -43,6 +43,11 @@ export interface InterceptorDefinition<O, S> {
   readonly looks: { readonly [K in Kind]?: Look }
   /** What a throw, a time-out or a message that cannot be read means, unless the chain entry says otherwise. */
   readonly onFailure: 'open' | 'closed'
+  /**
+   * Whether it answers requests with what other requests got: then it must stand behind `access` in the chain, or clients
+   * would get what they may not ask for. Elsewhere is a policy error. Default false.
+   */
+  readonly answers?: boolean
   /** Limit for the promise a hook returns. Default 5000. */
   readonly timeoutMs?: number
   /** Called once for each chain entry, at load. A throw is a policy error. */

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { ERRORS, type ErrorCode, type Json, type JsonObject } from '../api/index.ts'
 
 const JSONRPC = '{"jsonrpc":"2.0"'
@@ -39,7 +40,7 @@ export function errorAnswer(
  * @param modern whether the asker speaks 2026-07-28: then a result without `resultType` gets `"complete"`
  */
 export function resultAnswer(idText: string, result: JsonObject | Uint8Array, modern: boolean): Buffer {
-  if (result instanceof Uint8Array) return Buffer.from(`${head(idText)},"result":${resultText(result, modern)}}`)
+  if (result instanceof Uint8Array) return fromText(idText, result, modern)
   return Buffer.from(`${head(idText)},"result":${JSON.stringify(modern ? complete(result) : result)}}`)
 }
 
@@ -79,14 +80,41 @@ function complete(result: JsonObject): JsonObject {
   return Object.hasOwn(result, 'resultType') ? result : { resultType: 'complete', ...result }
 }
 
-function resultText(result: Uint8Array, modern: boolean): string {
-  const text = Buffer.from(result.buffer, result.byteOffset, result.byteLength).toString()
-  const value = JSON.parse(text) as Json
+/** What is known of a result that was given as text. */
+interface ResultShape {
+  readonly hasType: boolean
+  readonly isEmpty: boolean
+  /** Position behind its opening bracket. */
+  readonly inside: number
+}
+
+/** A result that is given again and again (from a cache) is looked at once: nobody may write to it. */
+const shapes = new WeakMap<Uint8Array, ResultShape>()
+
+/** @throws TypeError, SyntaxError when it is no JSON object in UTF-8 */
+function shapeOf(result: Uint8Array): ResultShape {
+  const known = shapes.get(result)
+  if (known !== undefined) return known
+  if (!isUtf8(result)) throw new TypeError('a JSON-RPC result must be UTF-8')
+  const value = JSON.parse(Buffer.from(result.buffer, result.byteOffset, result.byteLength).toString()) as Json
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     throw new TypeError('a JSON-RPC result must be an object')
   }
-  if (!modern || Object.hasOwn(value, 'resultType')) return text
-  const open = text.indexOf('{') + 1
-  const comma = Object.keys(value).length === 0 ? '' : ','
-  return `${text.slice(0, open)}"resultType":"complete"${comma}${text.slice(open)}`
+  const shape = {
+    hasType: Object.hasOwn(value, 'resultType'),
+    isEmpty: Object.keys(value).length === 0,
+    inside: result.indexOf(0x7b) + 1,
+  }
+  shapes.set(result, shape)
+  return shape
 }
+
+function fromText(idText: string, result: Uint8Array, modern: boolean): Buffer {
+  const { hasType, isEmpty, inside } = shapeOf(result)
+  if (!modern || hasType) return Buffer.concat([Buffer.from(`${head(idText)},"result":`), result, CLOSE])
+  const type = `"resultType":"complete"${isEmpty ? '' : ','}`
+  const begin = Buffer.from(`${head(idText)},"result":`)
+  return Buffer.concat([begin, result.subarray(0, inside), Buffer.from(type), result.subarray(inside), CLOSE])
+}
+
+const CLOSE = Buffer.from('}')

@@ -100,7 +100,21 @@ function checkAccess(active: readonly ResolvedEntry[], source: YamlSource | null
     const text = 'nothing enforces these rules: put "- access" into "interceptors" (in mode enforce)'
     return [source.diagnostic(['access_control'], text, { at: 'key' })]
   }
-  return guards.length === 1 ? guards.flatMap(accessWarnings) : []
+  return [...earlyAnswers(active, guards), ...(guards.length === 1 ? guards.flatMap(accessWarnings) : [])]
+}
+
+/** What answers before access is decided answers those who have no right to it. */
+function earlyAnswers(active: readonly ResolvedEntry[], guards: readonly ResolvedEntry[]): Diagnostic[] {
+  const last = guards.reduce((place, guard) => Math.max(place, active.indexOf(guard)), -1)
+  const early = active.filter(
+    (entry, place) => place < last && entry.interceptor.answers && entry.raw.mode === 'enforce',
+  )
+  return early.map(({ source, path, name }) => {
+    return source.diagnostic(
+      path,
+      `"${name}" answers requests by itself: put it behind "access", or it answers those who are denied`,
+    )
+  })
 }
 
 /** Creates every entry, also behind one that fails, so that all problems are told at once. */

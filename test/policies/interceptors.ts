@@ -53,5 +53,16 @@ const sloppy = defineInterceptor({
   create: () => ({ request() {}, response() {} }),
 })
 
+/** Answers by itself. */
+const memory = defineInterceptor({
+  name: 'memory',
+  summary: 'Answers from memory.',
+  options: z.object({}),
+  looks: { request: { need: 'bytes' } },
+  onFailure: 'open',
+  answers: true,
+  create: () => ({ request() {} }),
+})
+
 /** What the cases may use. Small ones of their own, so that a change of a real one does not change the cases. */
-export const registry = Registry.of([access, answers, filter, sloppy, watch])
+export const registry = Registry.of([access, answers, filter, memory, sloppy, watch])

@@ -41,6 +41,18 @@ test('a result is an object or its text', () => {
   )
   assert.throws(() => resultAnswer('1', Buffer.from('[]'), false), TypeError)
   assert.throws(() => resultAnswer('1', Buffer.from('{"a":'), false), SyntaxError)
+  assert.throws(() => resultAnswer('1', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), false), TypeError)
+})
+
+test('a result that is given again is the same in either era', () => {
+  const result = Buffer.from(' { "n": 1.0 }')
+  for (let i = 0; i < 2; i++) {
+    assert.equal(resultAnswer('1', result, false).toString(), '{"jsonrpc":"2.0","id":1,"result": { "n": 1.0 }}')
+    assert.equal(
+      resultAnswer('"b"', result, true).toString(),
+      '{"jsonrpc":"2.0","id":"b","result": {"resultType":"complete", "n": 1.0 }}',
+    )
+  }
 })
 
 test('a modern result has a resultType', () => {
