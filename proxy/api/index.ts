@@ -33,5 +33,15 @@ export { type ResultFacts, readResult } from './read-result.ts'
 export { requestKey } from './request-key.ts'
 export { type Access, Rights } from './rights.ts'
 export { SingleFlight, type SingleFlightOptions, type Ticket } from './single-flight.ts'
+export {
+  estimateTokens,
+  finishedResult,
+  isJsonObject,
+  jsonOfText,
+  readableBytes,
+  setOutputSchemas,
+  type TextBlock,
+  textBlocks,
+} from './tool-result.ts'
 export { byteSize, duration, formatByteSize, formatDuration, parseByteSize, parseDuration } from './units.ts'
 export { Verdict, type VerdictAction } from './verdict.ts'
