@@ -13,11 +13,18 @@ const JSON_TYPE = 'application/json'
 
 /** The answer to a request that an interceptor replied to or refused. */
 export function answerOf(decision: Decision, idText: string, method: string, modern: boolean): LocalAnswer {
+  const answer = bareAnswer(decision, idText, method, modern)
+  const fields = decision.verdict.headers
+  if (fields !== null) for (const name in fields) answer.headers.push(name, fields[name] as string)
+  return answer
+}
+
+function bareAnswer(decision: Decision, idText: string, method: string, modern: boolean): LocalAnswer {
   const { verdict, step } = decision
   if (verdict.action === 'reply') return jsonAnswer(200, resultAnswer(idText, verdict.result ?? {}, modern), null)
   const code = verdict.code ?? 'denied'
   if (method === 'tools/call' && isResult(step.answer, code)) {
-    return jsonAnswer(200, toolErrorAnswer(idText, code, verdict.reason, verdict.data, modern), null)
+    return jsonAnswer(200, toolErrorAnswer(idText, code, verdict.reason, verdict.data, modern), verdict.data)
   }
   return refusal(code, verdict.reason, idText, verdict.data, modern)
 }

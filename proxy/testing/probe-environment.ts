@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { AccessControl, ClientRules, Environment, JsonObject, Logger } from '../api/index.ts'
+import type { AccessControl, ClientRules, Environment, JsonObject, Logger, Store } from '../api/index.ts'
 import { createCounter } from '../policy/counter.ts'
 import { Matcher, type MatchPatterns } from '../policy/match.ts'
 import type { FrozenClock } from './frozen-clock.ts'
@@ -27,6 +27,8 @@ export interface ProbeEnvironmentOptions {
   readonly tools?: Readonly<Record<string, readonly JsonObject[]>>
   /** `match:` of the chain entry, as `environment.applies` knows it; the probe itself runs every message. Default: everything. */
   readonly match?: MatchPatterns
+  /** What instances would share. Default: a memory store by the probe's clock. */
+  readonly store?: Store
   /** Where relative paths in options start. Default: the working directory. */
   readonly baseDir?: string
 }
@@ -46,7 +48,7 @@ export function probeEnvironment(
     entry,
     clock,
     logger: collector(logs),
-    store: new ProbeStore(clock),
+    store: options.store ?? new ProbeStore(clock),
     servers,
     accessControl: options.accessControl === undefined ? null : accessControl(options.accessControl),
     rehearsal: null,

@@ -1,0 +1,24 @@
+import type { Hold } from '#api'
+import type { Rule } from './rule.ts'
+
+/** What one exchange has taken, and what it will have to pay when it ends. */
+export class Usage {
+  isOver = false
+  /** Taken by the request, to be given back where a later rule refuses it; by twos: rule, key. */
+  readonly taken: (Rule | string)[] = []
+  /** To be paid by the size of the answer; by twos: rule, key. */
+  readonly debts: (Rule | string)[] = []
+  readonly #holds: Hold[] = []
+
+  /** Keeps a place until the end, which may have come while it was waited for. */
+  keep(hold: Hold): void {
+    if (this.isOver) hold.release()
+    else this.#holds.push(hold)
+  }
+
+  /** Everything that is held is free again. */
+  end(): void {
+    this.isOver = true
+    for (const hold of this.#holds.splice(0)) hold.release()
+  }
+}
