@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Exchange, Outcome } from '#api'
+import { FileTarget } from '../../interceptors/audit/file-target.ts'
 import { auditLine } from '../../interceptors/audit/line.ts'
 import { LineFile } from '../../interceptors/audit/line-file.ts'
 import { exchangeLine, startAccessLog } from '../../proxy/observe/access-log.ts'
@@ -107,16 +108,20 @@ const exchanges = new Map(ends.map(end => [end, makeExchange(end)]))
 await measure('audit line, made only', end => {
   kept += auditLine(exchanges.get(end) as Exchange, end.outcome, '').length
 })
-const file = new LineFile({
-  target: join(folder, 'audit.log'),
-  maxBytes: 16 * 1024 * 1024,
-  onFull: 'drop',
-  lostLine: lines => `lost ${lines}\n`,
-  onTrouble: text => console.error(text),
-})
-await measure('audit line, written', end => {
-  file.write(auditLine(exchanges.get(end) as Exchange, end.outcome, ''))
-})
-await file.close()
+const onTrouble = (text: string) => console.error(text)
+for (const [label, chainKey] of [
+  ['audit line, written', null],
+  ['audit line, chained and written', ''],
+  ['audit line, chained with a key and written', 'a key of the benchmark alone'],
+] as const) {
+  const path = join(folder, `audit-${label.length}.log`)
+  const target = new FileTarget({ path, chainKey, rotation: null, now: Date.now, onTrouble })
+  const lostLine = (lines: number) => `{"lost":${lines}}\n`
+  const file = new LineFile(target, { maxBytes: 16 * 1024 * 1024, onFull: 'drop', lostLine, onTrouble })
+  await measure(label, end => {
+    file.write(auditLine(exchanges.get(end) as Exchange, end.outcome, ''))
+  })
+  await file.close()
+}
 log.flush()
 rmSync(folder, { recursive: true })

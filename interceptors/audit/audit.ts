@@ -1,87 +1,88 @@
-import { defineInterceptor, type Environment, type Exchange, type Hooks, type Message, type Outcome, z } from '#api'
+import {
+  defineInterceptor,
+  type Exchange,
+  type Hook,
+  type Hooks,
+  type Json,
+  type JsonObject,
+  type Message,
+  type Outcome,
+  parseExact,
+} from '#api'
 import { auditLine } from './line.ts'
-import { LineFile } from './line-file.ts'
+import type { SharedFile } from './open-files.ts'
+import { openLines } from './open-lines.ts'
+import { type Options, options } from './options.ts'
 import { sanitise } from './sanitise.ts'
 
-/** Arguments whose text is longer are written as their size. */
-const MAX_PARAMS_BYTES = 16 * 1024
-
-const options = z.strictObject({
-  path: z
-    .string()
-    .min(1)
-    .default('stdout')
-    .describe('File to append to, relative to the folder of the policy; or `stdout`, `stderr`.'),
-  include: z
-    .array(z.enum(['arguments']))
-    .default([])
-    .describe('`arguments`: write the arguments of tools/call and prompts/get, without secrets.'),
-  max_buffer_bytes: z
-    .int()
-    .min(1024 * 1024)
-    .max(1024 * 1024 * 1024)
-    .default(16 * 1024 * 1024)
-    .describe('Bytes of lines that may wait in memory for a slow or full disk.'),
-  on_full: z
-    .enum(['drop', 'block'])
-    .default('drop')
-    .describe('Beyond that: `drop` = lose lines and say how many; `block` = stop the process until they are written.'),
-})
-
-type Options = z.infer<typeof options>
-
-/** What the request hook found; `''` until then, and where nothing is to be written. */
+/** What the hooks found; `''` until then, and where nothing is to be written. */
 interface State {
   params: string
+  result: string
 }
 
+const NOTHING: State = Object.freeze({ params: '', result: '' })
+const NAMED = ['tools/call', 'prompts/get']
+
 /**
- * One JSON line for each exchange when it ends (R100, R101, R102). Nothing is looked at unless `include` has `arguments`:
- * a chain of only `audit` passes bytes through.
+ * One JSON line for each exchange when it ends (R100, R101, R102). Nothing is looked at unless `include` asks for it: a
+ * chain of only `audit` passes bytes through.
  */
 export default defineInterceptor<Options, State>({
   name: 'audit',
   summary: 'Writes one JSON line for each exchange: who called what, how it ended, how long it took.',
   options,
   looks: {
-    request: { need: 'json', directions: ['toServer'], methods: ['tools/call', 'prompts/get'], tooBig: 'skip' },
+    request: { need: 'json', directions: ['toServer'], methods: NAMED, tooBig: 'skip' },
+    response: { need: 'json', directions: ['toClient'], methods: [...NAMED, 'resources/read'], tooBig: 'skip' },
   },
   onFailure: 'open',
-  create: (checked, environment) => createHooks(checked, openFile(checked, environment)),
+  create: (checked, environment) => createHooks(checked, openLines(checked, environment)),
 })
 
-/** Where lines go. */
-type Lines = Pick<LineFile, 'write' | 'close'>
-
-function createHooks(checked: Options, file: Lines): Hooks<State> {
-  const end = (exchange: Exchange, outcome: Outcome, state: State | undefined): void =>
-    file.write(auditLine(exchange, outcome, state?.params ?? ''))
-  const close = (): Promise<void> => file.close()
-  if (!checked.include.includes('arguments')) return { end, close }
-  return { state: () => ({ params: '' }), request: recordArguments, end, close }
+function createHooks(checked: Options, lines: SharedFile): Hooks<State> {
+  const { include, max_value_bytes: maxBytes } = checked
+  const close = (): Promise<void> => lines.close()
+  const end = (exchange: Exchange, outcome: Outcome, state: State | undefined): void => {
+    const { params, result } = state ?? NOTHING
+    lines.write(auditLine(exchange, outcome, params, result))
+  }
+  if (include.length === 0) return { end, close }
+  return {
+    state: () => ({ params: '', result: '' }),
+    ...(include.includes('arguments') ? { request: recorder('params', argumentsOf, maxBytes) } : {}),
+    ...(include.includes('results') ? { response: recorder('result', resultOf, maxBytes) } : {}),
+    end,
+    close,
+  }
 }
 
-function recordArguments(message: Message, _exchange: Exchange, state: State): undefined {
-  if (message.method !== 'tools/call' && message.method !== 'prompts/get') return
-  const params = message.json().params
-  if (typeof params !== 'object' || params === null || Array.isArray(params)) return
-  state.params = sanitise(params.arguments ?? {}, MAX_PARAMS_BYTES)
+function recorder(key: keyof State, find: (message: JsonObject) => Json | undefined, maxBytes: number): Hook<State> {
+  return (message: Message, _exchange: Exchange, state: State): undefined => {
+    const value = find(jsonOf(message))
+    if (value !== undefined) state[key] = sanitise(value, maxBytes)
+  }
 }
 
-function openFile(checked: Options, environment: Environment): Lines {
-  const { rehearsal } = environment
-  if (rehearsal !== null) return { write: line => rehearsal.record(line), close: () => Promise.resolve() }
-  return new LineFile({
-    target: targetOf(checked.path, environment),
-    maxBytes: checked.max_buffer_bytes,
-    onFull: checked.on_full,
-    lostLine: lines =>
-      `{"timestamp":"${new Date(environment.clock.now()).toISOString()}","event":"audit_lines_lost","lost":${lines}}\n`,
-    onTrouble: (text, error) => environment.logger.error({ path: checked.path, error }, text),
-  })
+/** Digits in a row that a double may not hold. */
+const LONG_NUMBER = /[\d.]{16}/
+
+/** With numbers that no double holds as they were written; nearly no message has one. */
+function jsonOf(message: Message): JsonObject {
+  const bytes = message.bytes()
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+  return LONG_NUMBER.test(text) ? (parseExact(bytes) as JsonObject) : message.json()
 }
 
-function targetOf(path: string, environment: Environment): string | number {
-  if (path === 'stdout') return 1
-  return path === 'stderr' ? 2 : environment.resolve(path)
+function argumentsOf({ params }: JsonObject): Json | undefined {
+  return isObject(params) ? (params.arguments ?? {}) : undefined
+}
+
+/** An error of the server stands there as `{ "error": … }`. */
+function resultOf({ result, error }: JsonObject): Json | undefined {
+  return result === undefined && error !== undefined ? { error } : result
+}
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,22 +1,7 @@
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  type Stats,
-  stat,
-  statSync,
-  write,
-  writeSync,
-} from 'node:fs'
-import { dirname } from 'node:path'
+import { write, writeSync } from 'node:fs'
+import type { Target } from './target.ts'
 
 export interface LineFileOptions {
-  /** A file (appended to, made with mode 0600), or a file descriptor: 1, 2. */
-  readonly target: string | number
   /** Bytes that may wait in memory for a slow or full disk. */
   readonly maxBytes: number
   /** What happens beyond that: lose the line, or stop the process until the disk takes it. */
@@ -37,8 +22,6 @@ const BUSY_MS = 20
 const TROUBLE_MS = 10_000
 /** How long the end of the process tries to write what waits. */
 const EXIT_MS = 1000
-/** O_NONBLOCK: a FIFO without a reader is an error that is tried again, not a process that stands still. */
-const OPEN_FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0)
 
 const living = new Set<LineFile>()
 process.on('exit', () => {
@@ -46,40 +29,48 @@ process.on('exit', () => {
 })
 
 /**
- * Appends lines to a file in the background, in large writes, at the latest after half a second. Opened at the first line,
- * so that checking a policy leaves no trace. Follows rotation: when another file (or none) is at the path, it is opened
- * anew at the next flush. Why not `sonic-boom`: a full disk makes its last flush wait for ever, it can lose lines but not
- * refuse to, and it does not see a rotation.
+ * Writes lines in the background, in large writes, at the latest after half a second. Follows rotation: when another file
+ * (or none) is at the path, it is opened anew at the next flush. Why not `sonic-boom`: a full disk makes its last flush
+ * wait for ever, it can lose lines but not refuse to, and it does not see a rotation.
  */
 export class LineFile {
-  readonly #options: LineFileOptions
+  #options: LineFileOptions
+  #target: Target
+  /** What comes in place of the target as soon as no chunk is half written. */
+  #nextTarget: Target | null = null
   readonly #full: Buffer[] = []
   #chunk: Buffer
   #used = 0
   #waiting = 0
-  #fd: number
-  #inode = ''
+  /** The first chunk as its target wants it, or what is left of it; `null` = not yet asked. */
+  #bytes: Buffer | null = null
+  #written = 0
   #writing = false
+  #writeId = 0
   #checking = false
   #resting = false
   #lost = 0
   #timer: NodeJS.Timeout | null = null
   #troubleAt = Number.NEGATIVE_INFINITY
-  #closed: (() => void) | null = null
+  #drained: (() => void) | null = null
+  #closed = false
 
-  /** @throws Error when the file could not be written to */
-  constructor(options: LineFileOptions) {
-    const { target } = options
+  constructor(target: Target, options: LineFileOptions) {
+    this.#target = target
     this.#options = options
-    this.#chunk = Buffer.allocUnsafeSlow(typeof target === 'string' ? FILE_CHUNK_BYTES : PIPE_CHUNK_BYTES)
-    this.#fd = typeof target === 'string' ? -1 : target
-    if (typeof target === 'string') checkWritable(target)
+    this.#chunk = Buffer.allocUnsafeSlow(target.isFile ? FILE_CHUNK_BYTES : PIPE_CHUNK_BYTES)
     living.add(this)
+  }
+
+  /** From now on with these; lines that wait already may go to either target, in order. */
+  configure(target: Target | null, options: LineFileOptions): void {
+    this.#options = options
+    if (target !== null) this.#nextTarget = target
   }
 
   /** @param line with its line end */
   write(line: string): void {
-    if (this.#closed !== null) return
+    if (this.#closed) return
     if (this.#waiting + line.length > this.#options.maxBytes && !this.#makeRoom(line.length)) {
       if (this.#lost++ === 0) this.#trouble('the buffer of audit lines is full: lines are lost', null)
       return
@@ -94,7 +85,7 @@ export class LineFile {
   flushSync(limitMs: number): void {
     this.#seal()
     const end = performance.now() + limitMs
-    while (this.#full.length > this.#inFlight()) {
+    while (this.#full.length > 0) {
       if (this.#writeOneSync()) continue
       if (performance.now() >= end) return
       sleep(BUSY_MS)
@@ -107,13 +98,31 @@ export class LineFile {
     this.flushSync(EXIT_MS)
   }
 
-  /** Writes what waits and closes the file. Gives up at the first write that fails. */
-  close(): Promise<void> {
+  /** Writes what waits. Gives up at the first write that fails. Lines may still come meanwhile and later. */
+  drain(): Promise<void> {
     return new Promise(resolve => {
-      this.#closed = resolve
+      const before = this.#drained
+      this.#drained = () => {
+        before?.()
+        resolve()
+      }
       if (this.#lost > 0) this.#tellLost()
       this.#flush()
     })
+  }
+
+  /** Takes no more lines. Call it when `drain` is done: what waits now is lost. */
+  end(): void {
+    this.#closed = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#target.close()
+    living.delete(this)
+  }
+
+  /** `drain` and `end`. */
+  async close(): Promise<void> {
+    await this.drain()
+    this.end()
   }
 
   #append(line: string): void {
@@ -154,69 +163,114 @@ export class LineFile {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     this.#seal()
-    const { target } = this.#options
-    if (typeof target !== 'string' || this.#fd < 0 || this.#checking) {
-      this.#pump()
-      return
-    }
+    if (this.#checking) return
     this.#checking = true
-    stat(target, (error, found) => {
+    const target = this.#target
+    target.check(isStale => {
       this.#checking = false
-      if (!this.#writing && (error !== null || inodeOf(found) !== this.#inode)) this.#closeFile()
+      if (isStale && target === this.#target && !this.#writing && this.#written === 0) this.#reopen()
       this.#pump()
     })
   }
 
+  /** A chunk that is half written ends in the file where it began: no line is split. */
+  #reopen(): void {
+    if (this.#bytes !== null) this.#target.rewind()
+    this.#bytes = null
+    this.#target.close()
+  }
+
+  /** What is to be written of the first chunk, by its target. @throws Error when the target cannot be opened */
+  #prepare(): Buffer {
+    if (this.#bytes !== null) return this.#bytes
+    if (this.#nextTarget !== null) {
+      this.#target.close()
+      this.#target = this.#nextTarget
+      this.#nextTarget = null
+    }
+    const bytes = this.#target.prepare(this.#full[0] as Buffer)
+    this.#bytes = bytes
+    this.#written = 0
+    return bytes
+  }
+
   #pump(): void {
     if (this.#writing || this.#checking || this.#resting) return
-    const first = this.#full[0]
-    if (first === undefined) {
-      if (this.#closed !== null) this.#finish(this.#closed)
+    if (this.#full.length === 0) {
+      this.#tellDrained()
       return
     }
+    let bytes: Buffer
     try {
-      this.#openFile()
+      bytes = this.#prepare()
     } catch (error) {
       this.#failed(error as NodeJS.ErrnoException)
       return
     }
+    const id = ++this.#writeId
     this.#writing = true
-    write(this.#fd, first, 0, first.length, null, (error, size) => {
+    write(this.#target.fd, bytes, 0, bytes.length, null, (error, size) => {
+      // It was seen to arrive while the process stood still.
+      if (id !== this.#writeId) return
       this.#writing = false
-      if (error === null) this.#took(0, size)
+      if (error === null) this.#took(size)
       else this.#failed(error)
       this.#pump()
     })
   }
 
-  #inFlight(): number {
-    return this.#writing ? 1 : 0
-  }
-
-  /** Whether it wrote anything. The chunk that a background write holds is left to that write. */
+  /** Whether it wrote anything, or saw that a background write arrived. */
   #writeOneSync(): boolean {
-    const index = this.#inFlight()
     try {
-      this.#openFile()
-      this.#took(index, writeSync(this.#fd, this.#full[index] as Buffer))
+      if (this.#writing) return this.#landOrPass()
+      const bytes = this.#prepare()
+      this.#took(writeSync(this.#target.fd, bytes))
       return true
     } catch {
       return false
     }
   }
 
-  #took(index: number, size: number): void {
-    const chunk = this.#full[index] as Buffer
+  /** Nobody hears the end of a background write while the process stands still: a file's size tells, a pipe is written past. */
+  #landOrPass(): boolean {
+    const bytes = this.#bytes as Buffer
+    const hasLanded = this.#target.hasLanded(this.#written + bytes.length)
+    if (hasLanded === null) return this.#pass()
+    if (!hasLanded) return false
+    this.#writeId++
+    this.#writing = false
+    this.#took(bytes.length)
+    return true
+  }
+
+  #pass(): boolean {
+    const next = this.#full[1]
+    if (next === undefined) return false
+    const size = writeSync(this.#target.fd, next)
     this.#waiting -= size
-    if (size === chunk.length) this.#full.splice(index, 1)
-    else this.#full[index] = chunk.subarray(size)
+    if (size === next.length) this.#full.splice(1, 1)
+    else this.#full[1] = next.subarray(size)
+    return true
+  }
+
+  #took(size: number): void {
+    const bytes = this.#bytes as Buffer
+    this.#written += size
+    if (size < bytes.length) {
+      this.#bytes = bytes.subarray(size)
+      return
+    }
+    this.#target.settle(this.#written)
+    this.#waiting -= (this.#full.shift() as Buffer).length
+    this.#bytes = null
+    this.#written = 0
   }
 
   #failed(error: NodeJS.ErrnoException): void {
     const busy = error.code === 'EAGAIN' || error.code === 'EBUSY'
     if (!busy) this.#trouble('audit lines cannot be written', error)
-    if (this.#closed !== null && !busy) {
-      this.#full.length = 0
+    if (this.#drained !== null && !busy) {
+      this.#tellDrained()
       return
     }
     this.#resting = true
@@ -227,8 +281,8 @@ export class LineFile {
       },
       busy ? BUSY_MS : RETRY_MS,
     )
-    // A closing file is waited for; an open one must not keep the process alive.
-    if (this.#closed === null) timer.unref()
+    // A file that is drained is waited for; any other must not keep the process alive.
+    if (this.#drained === null) timer.unref()
   }
 
   #trouble(text: string, error: Error | null): void {
@@ -238,44 +292,13 @@ export class LineFile {
     this.#options.onTrouble(text, error)
   }
 
-  #openFile(): void {
-    const { target } = this.#options
-    if (this.#fd >= 0 || typeof target !== 'string') return
-    mkdirSync(dirname(target), { recursive: true })
-    this.#fd = openSync(target, OPEN_FLAGS, 0o600)
-    this.#inode = inodeOf(fstatSync(this.#fd))
-  }
-
-  #closeFile(): void {
-    if (typeof this.#options.target !== 'string' || this.#fd < 0) return
-    closeSync(this.#fd)
-    this.#fd = -1
-  }
-
-  #finish(closed: () => void): void {
-    this.#closeFile()
-    living.delete(this)
-    closed()
+  #tellDrained(): void {
+    const drained = this.#drained
+    this.#drained = null
+    drained?.()
   }
 }
 
 function sleep(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
-}
-
-function inodeOf(stats: Stats): string {
-  return `${stats.dev}:${stats.ino}`
-}
-
-/** Fails early, at load, and without making anything: the file, or the nearest folder there is, must be writable. */
-function checkWritable(path: string): void {
-  if (existsSync(path)) {
-    if (statSync(path).isDirectory()) throw new Error(`${path}: is a folder, expected a file`)
-    accessSync(path, constants.W_OK)
-    return
-  }
-  let folder = dirname(path)
-  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder)
-  if (!statSync(folder).isDirectory()) throw new Error(`${path}: ${folder} is not a folder`)
-  accessSync(folder, constants.W_OK)
 }

@@ -18,11 +18,12 @@ const DEFAULT_ERRORS: Readonly<Record<OutcomeStatus, string>> = {
 /**
  * The line of one exchange, with its line end. Keys come in this order: timestamp, event, exchange, client_id, server,
  * method, tool or name, session, success, status, http_status, code, reason or error, result_size, duration_ms,
- * upstream_ms, verdicts, interceptor_us, notes, params. `tool` (tools/call) or `name`, `code`, `reason`, `error`,
- * `notes` and `params` are there only where there is something to say.
+ * upstream_ms, verdicts, interceptor_us, notes, secrets, params, result. `tool` (tools/call) or `name`, `code`, `reason`,
+ * `error`, `notes`, `secrets`, `params` and `result` are there only where there is something to say.
  * @param params JSON text of the sanitised arguments; `''` = none are written
+ * @param result JSON text of the sanitised result; `''` = none is written
  */
-export function auditLine(exchange: Exchange, outcome: Outcome, params: string): string {
+export function auditLine(exchange: Exchange, outcome: Outcome, params: string, result = ''): string {
   const success = outcome.status === 'ok' || outcome.status === 'replied' || outcome.status === 'dropped'
   const isTool = exchange.method === 'tools/call'
   let line = `{"timestamp":"${isoTime(exchange.startedAt + outcome.durationMs)}"`
@@ -38,7 +39,8 @@ export function auditLine(exchange: Exchange, outcome: Outcome, params: string):
   line += `,"result_size":${outcome.bytesToClient},"duration_ms":${decimal(outcome.durationMs)}`
   line += `,"upstream_ms":${decimal(outcome.upstreamMs)},"verdicts":${verdictList(outcome.verdicts)}`
   line += `,"interceptor_us":${microsObject(outcome.interceptorMicros)}${notesMember(outcome.notes)}`
-  return params === '' ? `${line}}\n` : `${line},"params":${params}}\n`
+  if (params !== '') line += `,"params":${params}`
+  return result === '' ? `${line}}\n` : `${line},"result":${result}}\n`
 }
 
 function eventOf(method: string, success: boolean): string {
@@ -75,8 +77,20 @@ function microsObject(micros: Readonly<Record<string, number>>): string {
   return `{${members}}`
 }
 
+/** Notes of this kind tell of a secret that was used, by name: `exchange.note('secret:github-token', 'upstream')` (R093). */
+const SECRET_NOTE = 'secret:'
+
 function notesMember(notes: Readonly<Record<string, string | number | boolean>>): string {
   let members = ''
-  for (const key in notes) members += `${members === '' ? '' : ','}${quoteName(key)}:${scalar(notes[key])}`
-  return members === '' ? '' : `,"notes":{${members}}`
+  let secrets = ''
+  for (const key in notes) {
+    if (key.startsWith(SECRET_NOTE)) secrets += `${secrets === '' ? '' : ','}${secretObject(key, notes[key])}`
+    else members += `${members === '' ? '' : ','}${quoteName(key)}:${scalar(notes[key])}`
+  }
+  const shown = members === '' ? '' : `,"notes":{${members}}`
+  return secrets === '' ? shown : `${shown},"secrets":[${secrets}]`
+}
+
+function secretObject(key: string, usedFor: unknown): string {
+  return `{"name":${quoteName(key.slice(SECRET_NOTE.length))},"used_for":${scalar(usedFor)}}`
 }

@@ -1,45 +1,112 @@
-/** What stands in a line where a secret would stand (R102). */
-const REDACTED = '***REDACTED***'
+import { hidePairs, hidesValue, hideUserInfo, REDACTED } from './secret-words.ts'
 
 /** Deeper values are not written. */
 const MAX_DEPTH = 32
 
-const SECRET_KEY = /(?:password|passwd|passphrase|secret|token|apikey|authorization|cookie|credential|privatekey)s?$/
-const SECRET_WORDS = new Set(['pwd', 'pass', 'auth', 'bearer', 'connectionstring', 'dsn'])
-const NOT_LETTERS = /[^a-z0-9]/g
-const USER_INFO = /(:\/\/)[^/\s?#@]+@/g
+const { isRawJSON } = JSON as unknown as { isRawJSON(value: unknown): value is { readonly rawJSON: string } }
 
 /**
- * JSON text of arguments without secrets: at every depth, the value under a key such as `password`, `token`, `api_key`,
+ * JSON text of a value without secrets: at every depth, the value under a key such as `password`, `token`, `api_key`,
  * `secret` (any case, with or without `_` and `-`, also at the end of a longer key: `githubToken`) becomes
- * `***REDACTED***`. User names and passwords in URLs are cut. A number under a key that ends in `tokens` is a counter.
- * @param maxBytes a longer text becomes the string `[<n> bytes]`
+ * `***REDACTED***`, in texts that are JSON too. User names and passwords in URLs are cut. A number under a key that ends in
+ * `tokens` is a counter. Numbers that `parseExact` kept stay as they were written.
+ * @param maxBytes what is beyond is left out, and a note says how much; the notes come on top
  */
 export function sanitise(value: unknown, maxBytes: number): string {
-  const text = JSON.stringify(clean(value, 0)) ?? 'null'
-  const size = Buffer.byteLength(text)
-  return size > maxBytes ? `"[${size} bytes]"` : text
+  const writer = new Writer(maxBytes)
+  writer.value(value, 0)
+  return writer.text
 }
 
-function clean(value: unknown, depth: number): unknown {
-  if (typeof value === 'string') return hideUserInfo(value)
-  if (typeof value !== 'object' || value === null) return value
-  if (depth >= MAX_DEPTH) return '[too deep]'
-  if (Array.isArray(value)) return value.map(item => clean(item, depth + 1))
-  const copy: [string, unknown][] = []
-  for (const [key, item] of Object.entries(value))
-    copy.push([key, hides(key, item) ? REDACTED : clean(item, depth + 1)])
-  // Not by assignment: a key `__proto__` is a key like any other here.
-  return Object.fromEntries(copy)
+/** Writes JSON as long as there is room. */
+class Writer {
+  text = ''
+  #left: number
+
+  constructor(maxBytes: number) {
+    this.#left = maxBytes
+  }
+
+  get left(): number {
+    return Math.max(0, this.#left)
+  }
+
+  value(value: unknown, depth: number): void {
+    if (typeof value === 'string') this.#string(value, depth)
+    else if (typeof value !== 'object' || value === null) this.#put(JSON.stringify(value) ?? 'null')
+    else if (isRawJSON(value)) this.#put(value.rawJSON)
+    else if (depth >= MAX_DEPTH) this.#put('"[too deep]"')
+    else if (Array.isArray(value)) this.#array(value, depth)
+    else this.#object(Object.entries(value), depth)
+  }
+
+  #put(text: string): void {
+    this.text += text
+    this.#left -= text.length
+  }
+
+  #array(items: readonly unknown[], depth: number): void {
+    this.#put('[')
+    for (const [index, item] of items.entries()) {
+      if (index > 0) this.#put(',')
+      if (this.#left <= 0) {
+        this.#put(`"[${items.length - index} items cut]"`)
+        break
+      }
+      this.value(item, depth + 1)
+    }
+    this.#put(']')
+  }
+
+  #object(members: readonly [string, unknown][], depth: number): void {
+    this.#put('{')
+    for (const [index, [key, item]] of members.entries()) {
+      if (index > 0) this.#put(',')
+      if (this.#left <= 0) {
+        this.#put(`"…":"[${members.length - index} members cut]"`)
+        break
+      }
+      this.#put(`${this.#fit(key)}:`)
+      if (hidesValue(key, item)) this.#put(`"${REDACTED}"`)
+      else this.value(item, depth + 1)
+    }
+    this.#put('}')
+  }
+
+  /** JSON in a text, as tools answer with, is cleaned as JSON. */
+  #string(text: string, depth: number): void {
+    const inner = depth < MAX_DEPTH ? parseText(text) : undefined
+    if (inner === undefined) {
+      this.#put(this.#fit(hidePairs(hideUserInfo(text))))
+      return
+    }
+    const writer = new Writer(this.left)
+    writer.value(inner, depth + 1)
+    this.#put(JSON.stringify(writer.text))
+  }
+
+  /** JSON text of a string, or of its beginning. */
+  #fit(text: string): string {
+    if (text.length * 6 < this.#left) return JSON.stringify(text)
+    const whole = JSON.stringify(text)
+    const size = Buffer.byteLength(whole)
+    if (size <= this.left) return whole
+    let kept = text.slice(0, this.left)
+    while (kept.length > 0 && Buffer.byteLength(JSON.stringify(kept)) > this.left) {
+      kept = kept.slice(0, Math.floor(kept.length * 0.75))
+    }
+    // Half of a pair of surrogates is no character.
+    if (/[\uD800-\uDBFF]$/.test(kept)) kept = kept.slice(0, -1)
+    return JSON.stringify(`${kept}[${Buffer.byteLength(text) - Buffer.byteLength(kept)} bytes cut]`)
+  }
 }
 
-function hides(key: string, value: unknown): boolean {
-  const word = key.toLowerCase().replace(NOT_LETTERS, '')
-  if (!SECRET_KEY.test(word) && !SECRET_WORDS.has(word)) return false
-  return !(typeof value === 'number' && word.endsWith('tokens'))
-}
-
-/** Hides the user name and password of URLs in a text. */
-export function hideUserInfo(text: string): string {
-  return text.includes('://') && text.includes('@') ? text.replace(USER_INFO, '$1***@') : text
+function parseText(text: string): unknown {
+  const first = /^\s{0,64}([[{])/.exec(text)
+  if (first === null) return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }

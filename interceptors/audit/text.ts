@@ -1,4 +1,4 @@
-import { hideUserInfo } from './sanitise.ts'
+import { hideUserInfo } from './secret-words.ts'
 
 /** The longest name or reason that a line shows, in UTF-16 units; clients choose them. */
 const MAX_TEXT = 1024

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { addAudit } from './audit.ts'
 import { collect, hostPort, hostPortOrOff, logLevel, percent, serverName, workers } from './option-values.ts'
 import type { RunFlags } from './settings.ts'
 import { version } from './version.ts'
@@ -16,6 +17,7 @@ Examples:
   sluice explain -c sluice.yaml --server github --method tools/call --name search --client agent
   sluice list                                      interceptors, and their options
   sluice key create claude-desktop                 an API key for a client
+  sluice audit verify logs/audit.log               whether lines were changed or removed
 
 Exit codes: 0 all well, 1 it failed while running, 2 the command line, configuration or a policy is wrong.
 SIGINT and SIGTERM drain (a second one quits at once), SIGHUP reads policies and certificates again.`
@@ -65,6 +67,7 @@ export function program(): Command {
   addList(root)
   addKey(root)
   addSchema(root)
+  addAudit(root)
   for (const command of root.commands) command.exitOverride()
   return root
 }

@@ -7,6 +7,7 @@ import { after, describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Environment, Exchange, Hooks, JsonObject, Message, Outcome } from '#api'
 import audit from '../../interceptors/audit/audit.ts'
+import { FileTarget } from '../../interceptors/audit/file-target.ts'
 import { LineFile, type LineFileOptions } from '../../interceptors/audit/line-file.ts'
 import { sanitise } from '../../interceptors/audit/sanitise.ts'
 import { sampleOutcome } from '../unit/observe/samples.ts'
@@ -37,7 +38,7 @@ function environment(): Environment {
 
 async function create(options: JsonObject = {}): Promise<{ hooks: Hooks<unknown>; lines(): Promise<JsonObject[]> }> {
   const path = `audit-${files++}.log`
-  const hooks = await audit.create(audit.options.parse({ path, ...options }), environment())
+  const hooks = await audit.create(audit.options.parse({ path, chain: false, ...options }), environment())
   const lines = async (): Promise<JsonObject[]> => {
     await hooks.close?.()
     return read(join(folder, path)).map(line => JSON.parse(line))
@@ -71,7 +72,12 @@ async function lineOf(changes: Partial<Exchange>, outcome: Partial<Outcome>): Pr
 }
 
 function call(args: unknown, method = 'tools/call'): Message {
-  return { method, json: () => ({ params: { name: 'echo', arguments: args } }) } as unknown as Message
+  const json = { jsonrpc: '2.0', id: 1, method, params: { name: 'echo', arguments: args } } as unknown as JsonObject
+  return message(method, json)
+}
+
+function message(method: string, json: JsonObject, text = JSON.stringify(json)): Message {
+  return { method, json: () => json, bytes: () => Buffer.from(text) } as unknown as Message
 }
 
 describe('audit', () => {
@@ -111,6 +117,7 @@ describe('audit', () => {
     assert.deepEqual(Object.keys((await create()).hooks).sort(), ['close', 'end'])
     const keys = Object.keys((await create({ include: ['arguments'] })).hooks).sort()
     assert.deepEqual(keys, ['close', 'end', 'request', 'state'])
+    assert.equal((await create({ include: ['results'] })).hooks.request, undefined)
   })
 
   test('every way to end has its event, success and text', async () => {
@@ -149,17 +156,18 @@ describe('audit', () => {
       max_tokens: 5,
       url: 'a://u:k3@b',
     }
-    for (const message of [call(args), call({}, 'tools/list'), call('x'.repeat(20_000)), call({}, 'prompts/get')]) {
+    for (const message of [call(args), call('x'.repeat(20_000)), call({}, 'prompts/get')]) {
       const state = hooks.state?.(context)
       assert.equal(hooks.request?.(message, context, state), undefined)
       hooks.end?.(context, sampleOutcome(), state)
     }
     hooks.end?.(context, sampleOutcome(), undefined)
-    const [called, listed, large, prompt, unseen] = await lines()
+    const [called, large, prompt, unseen] = await lines()
     const hidden = '***REDACTED***'
     assert.deepEqual(called?.params, { query: 'x', auth: hidden, max_tokens: 5, url: 'a://***@b' })
-    assert.deepEqual([large?.params, prompt?.params], ['[20002 bytes]', {}])
-    assert.ok(!('params' in (listed as object)) && !('params' in (unseen as object)))
+    assert.match(String(large?.params), /^x{12000,16384}\[\d{4} bytes cut]$/)
+    assert.deepEqual(prompt?.params, {})
+    assert.ok(!('params' in (unseen as object)))
   })
 
   test('no value under a secret key gets through, at any depth', () => {
@@ -179,6 +187,56 @@ describe('audit', () => {
     assert.equal(sanitise(JSON.parse('{"__proto__":{"a":1}}'), 1e6), '{"__proto__":{"a":1}}')
   })
 
+  test('results come without secrets, with their numbers as written', async () => {
+    const { hooks, lines } = await create({ include: ['results'], max_value_bytes: 400 })
+    const context = exchange()
+    const texts = [
+      '{"id":1,"result":{"n":12345678901234567890,"token":"S3NT","max_tokens":7}}',
+      `{"id":1,"result":{"list":[${'"0123456789",'.repeat(99)}1]}}`,
+      '{"id":1,"error":{"code":1,"message":"secret=S3NT; left","data":"[{\\"pwd\\":\\"S3NT\\"}]"}}',
+    ]
+    for (const text of texts) {
+      const state = hooks.state?.(context)
+      assert.equal(hooks.response?.(message('tools/call', JSON.parse(text), text), context, state), undefined)
+      hooks.end?.(context, sampleOutcome(), state)
+    }
+    const path = join(folder, `audit-${files - 1}.log`)
+    const [exact, cut, error] = await lines()
+    assert.match(
+      readFileSync(path, 'utf8'),
+      /"result":\{"n":12345678901234567890,"token":"\*\*\*REDACTED\*\*\*","max_tokens":7\}/,
+    )
+    assert.ok(exact !== undefined)
+    const { list } = cut?.result as { list: string[] }
+    assert.match(String(list.at(-1)), /^\[\d+ items cut]$/)
+    assert.ok(JSON.stringify(cut?.result).length < 500)
+    assert.deepEqual(error?.result, {
+      error: { code: 1, message: 'secret=***REDACTED***; left', data: '[{"pwd":"***REDACTED***"}]' },
+    })
+  })
+
+  test('what is written is bounded and stays JSON, whatever it is', () => {
+    fc.assert(
+      fc.property(
+        fc.jsonValue(),
+        fc.integer({ min: 256, max: 5000 }),
+        fc.string({ unit: 'binary' }),
+        (value, max, text) => {
+          const written = sanitise([value, text.repeat(50)], max)
+          JSON.parse(written)
+          assert.ok(Buffer.byteLength(written) < 4 * max + 4000)
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  test('secrets that were used stand in a list of their own', async () => {
+    const line = await lineOf({}, { notes: { 'secret:github-token': 'upstream authorization', cache: 'hit' } })
+    assert.deepEqual(line.secrets, [{ name: 'github-token', used_for: 'upstream authorization' }])
+    assert.deepEqual(line.notes, { cache: 'hit' })
+  })
+
   test('hostile names and endless verdicts stay one bounded line', async () => {
     const verdict = { entry: 'e', mode: 'enforce', kind: 'response', direction: 'toClient', action: 'deny' } as const
     const verdicts = Array.from({ length: 5000 }, () => ({ ...verdict, code: 'denied', reason: 'n"o' }) as const)
@@ -193,9 +251,21 @@ describe('audit', () => {
     refuse({ path: '' })
     refuse({ include: ['bodies'] })
     refuse({ max_buffer_bytes: 10 })
+    refuse({ max_value_bytes: 10 })
+    refuse({ chain_key: 'short' })
+    refuse({ rotate: { every: '1s' } })
+    refuse({ rotate: { max_bytes: 100 } })
+    refuse({ rotate: { keep: -1 } })
+    const contradicts = (options: object, text: RegExp): void =>
+      assert.throws(() => audit.create(audit.options.parse(options), environment()), text)
+    contradicts({ chain: true }, /^Error: chain: only a file can be chained, and path is stdout$/)
+    contradicts({ path: 'stderr', chain_key: 'a'.repeat(16) }, /^Error: chain_key: only a file/)
+    contradicts({ rotate: {} }, /^Error: rotate: only a file can be rotated/)
+    contradicts({ path: 'x', chain: false, chain_key: 'a'.repeat(16) }, /^Error: chain_key: has no use/)
     assert.deepEqual(audit.options.parse({}), {
       path: 'stdout',
       include: [],
+      max_value_bytes: 16_384,
       max_buffer_bytes: 16_777_216,
       on_full: 'drop',
     })
@@ -203,17 +273,22 @@ describe('audit', () => {
 })
 
 describe('the file of lines', () => {
-  const options = (name: string, changes: Partial<LineFileOptions> = {}): LineFileOptions => ({
-    target: join(folder, name),
+  const options = (changes: Partial<LineFileOptions> = {}): LineFileOptions => ({
     maxBytes: 1e6,
     onFull: 'drop',
     lostLine: lines => `lost ${lines}\n`,
     onTrouble: text => void logged.push(text),
     ...changes,
   })
+  const open = (name: string, changes: Partial<LineFileOptions> = {}): LineFile => {
+    const all = options(changes)
+    const path = resolve(folder, name)
+    const target = { path, chainKey: null, rotation: null, now: () => 0, onTrouble: all.onTrouble }
+    return new LineFile(new FileTarget(target), all)
+  }
 
   test('is made by its first line, for the owner alone', async () => {
-    const file = new LineFile(options('made/deep/a.log'))
+    const file = open('made/deep/a.log')
     assert.ok(!existsSync(join(folder, 'made')))
     file.write('ä\n')
     await file.close()
@@ -224,13 +299,13 @@ describe('the file of lines', () => {
 
   test('cannot be made where nothing can be written', () => {
     mkdirSync(join(folder, 'taken'))
-    assert.throws(() => new LineFile(options('taken')), /taken: is a folder, expected a file/)
-    new LineFile(options('plain')).write('x\n')
-    assert.throws(() => new LineFile({ ...options('x'), target: '/proc/version/audit.log' }), /is not a folder/)
+    assert.throws(() => open('taken'), /taken: is a folder, expected a file/)
+    open('plain').write('x\n')
+    assert.throws(() => open('/proc/version/audit.log'), /is not a folder/)
   })
 
   test('keeps order and every byte, through chunks and long lines', async () => {
-    const file = new LineFile(options('order.log', { maxBytes: 16e6 }))
+    const file = open('order.log', { maxBytes: 16e6 })
     const written: string[] = []
     for (let i = 0; i < 5000; i++) {
       const line = `${i} ${'é'.repeat((i * 7919) % (i % 500 === 0 ? 90_000 : 97))}`
@@ -248,7 +323,7 @@ describe('the file of lines', () => {
   })
 
   test('loses lines beyond its bound, and says how many', async () => {
-    const file = new LineFile(options('full.log', { maxBytes: 200_000 }))
+    const file = open('full.log', { maxBytes: 200_000 })
     const line = `${'x'.repeat(999)}\n`
     for (let i = 0; i < 1000; i++) file.write(line)
     await file.close()
@@ -259,7 +334,7 @@ describe('the file of lines', () => {
   })
 
   test('with `block` loses nothing', async () => {
-    const file = new LineFile(options('block.log', { maxBytes: 200_000, onFull: 'block' }))
+    const file = open('block.log', { maxBytes: 200_000, onFull: 'block' })
     const line = `${'x'.repeat(999)}\n`
     for (let i = 0; i < 1000; i++) file.write(line)
     await file.close()
@@ -268,7 +343,7 @@ describe('the file of lines', () => {
 
   test('follows a rotation', async () => {
     const path = join(folder, 'turn.log')
-    const file = new LineFile(options('turn.log'))
+    const file = open('turn.log')
     file.write('one\n')
     file.flushSync(1000)
     renameSync(path, `${path}.1`)
@@ -279,11 +354,7 @@ describe('the file of lines', () => {
 
   test('a write that fails is told of, and does not keep a closing file waiting', async () => {
     const troubles: (Error | null)[] = []
-    const file = new LineFile({
-      ...options('x'),
-      target: '/dev/full',
-      onTrouble: (_text, error) => troubles.push(error),
-    })
+    const file = open('/dev/full', { onTrouble: (_text, error) => void troubles.push(error) })
     file.write('x\n')
     file.flushSync(1)
     await file.close()
@@ -293,19 +364,25 @@ describe('the file of lines', () => {
   test('what waits is written when the process exits', () => {
     const script = `
       import { LineFile } from ${JSON.stringify(resolve('interceptors/audit/line-file.ts'))}
-      const file = new LineFile({ target: ${JSON.stringify(join(folder, 'exit.log'))}, maxBytes: 1e6, onFull: 'drop',
-        lostLine: () => '', onTrouble: () => {} })
-      file.write('last words\\n')
+      import { FileTarget } from ${JSON.stringify(resolve('interceptors/audit/file-target.ts'))}
+      const onTrouble = () => {}
+      const target = { path: ${JSON.stringify(join(folder, 'exit.log'))}, chainKey: '', rotation: null, now: () => 0, onTrouble }
+      const file = new LineFile(new FileTarget(target), { maxBytes: 1e6, onFull: 'drop', lostLine: () => '', onTrouble })
+      file.write('{"last":"words"}\\n')
       process.exit(3)`
     const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', script])
     assert.equal(status, 3)
-    assert.deepEqual(read(join(folder, 'exit.log')), ['last words'])
+    const [marker, last] = read(join(folder, 'exit.log'))
+    assert.match(String(marker), /"reason":"new"/)
+    assert.match(String(last), /^\{"last":"words","seq":2,/)
   })
 
   test('an open file does not keep the process alive', () => {
     const script = `
       import { LineFile } from ${JSON.stringify(resolve('interceptors/audit/line-file.ts'))}
-      new LineFile({ target: 1, maxBytes: 1e6, onFull: 'drop', lostLine: () => '', onTrouble: () => {} }).write('out\\n')`
+      import { StreamTarget } from ${JSON.stringify(resolve('interceptors/audit/target.ts'))}
+      const options = { maxBytes: 1e6, onFull: 'drop', lostLine: () => '', onTrouble: () => {} }
+      new LineFile(new StreamTarget(1), options).write('out\\n')`
     const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 20_000 })
     assert.deepEqual([status, String(stdout)], [0, 'out\n'])
   })

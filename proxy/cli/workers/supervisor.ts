@@ -154,7 +154,8 @@ export class Supervisor {
   }
 
   #fork(slot: Slot): void {
-    const worker = cluster.fork()
+    // For interceptors that write files: which of several workers this is, also after a restart.
+    const worker = cluster.fork({ SLUICE_WORKER: slot.name })
     slot.worker = worker
     slot.startedAt = performance.now()
     worker.on('message', (report: Report) => this.#hear(slot, report))
