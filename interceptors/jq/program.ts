@@ -9,14 +9,13 @@ const FORBIDDEN = ['input', 'inputs', 'halt', 'halt_error', 'modulemeta']
 
 /**
  * Stands before every filter and hides what would let one message reach another, or end the process: `input` reads the next
- * client's message, `halt` ends the service for all. Of `error` only one use is different: an object with `__jq` is jq's
- * own signal for `break`, which no `try` catches, and which would leave a message without an answer.
+ * client's message, `halt` ends the service for all. Of `error(…)` one use is different: an object with `__jq` is jq's own
+ * signal for `break`, which no `try` catches from 1.7 on, and which would leave a message without an answer until the
+ * deadline. `error` without an argument must stay, because `break` itself is made of it.
  */
 const PRELUDE = [
-  'def __sluice_error: error;',
-  'def error: (if type == "object" and .__jq then "error: an object with __jq cannot be thrown" else . end) | __sluice_error;',
-  'def error(message): message | error;',
-  ...FORBIDDEN.map(name => `def ${name}: "${name} is not available in a filter" | __sluice_error;`),
+  'def error(message): message | if type == "object" and .__jq then "an object with __jq cannot be thrown" else . end | error;',
+  ...FORBIDDEN.map(name => `def ${name}: "${name} is not available in a filter" | error;`),
   'def halt_error(code): halt_error;',
   'def debug: .;',
   'def debug(message): .;',
