@@ -52,8 +52,8 @@ export interface Exchange {
   header(name: string): string | null
   /**
    * Sends another message to the same server, in the same session, and gives its answer: a result or a JSON-RPC error of
-   * the server. Notifications that come with the answer are dropped, requests of the server are refused. Rejects with a
-   * `SluiceError` when the server did not answer, or an interceptor `below` refused.
+   * the server. Notifications that come with the answer are dropped. Rejects with a `SluiceError` when the server did not
+   * answer, or an interceptor `below` refused, or, `below`, when the server asked the client something on the way.
    * @param message a JSON-RPC request; its `id` is replaced by one of the proxy's own. `parseExact` keeps its digits
    */
   call(message: JsonObject, options?: CallOptions): Promise<Message>

@@ -148,12 +148,15 @@ export class Ticket<T> {
     this.#settle(null)
   }
 
-  /** The leader got something that is its own alone: one of the others tries, the second time all of them do. */
-  failed(): void {
+  /**
+   * The leader got something that is its own alone: one of the others tries, the second time all of them do.
+   * @param forAll whether the others would fare no better: then all of them try at once
+   */
+  failed(forAll = false): void {
     const flight = this.#flight
     if (flight === null || flight.leader !== this) return
     this.#settle(null)
-    if (++flight.failures < 2) promote(flight, this.#owner)
+    if (++flight.failures < 2 && !forAll) promote(flight, this.#owner)
     else this.#disband(flight)
   }
 

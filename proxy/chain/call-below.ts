@@ -1,6 +1,6 @@
 import { type CallOptions, type ErrorCode, type JsonObject, SluiceError } from '../api/index.ts'
 import { Envelope } from '../message/envelope.ts'
-import { errorAnswer } from '../message/jsonrpc.ts'
+import { errorAnswer, resultAnswer } from '../message/jsonrpc.ts'
 import { encodeHeaderValue } from '../message/mcp-headers.ts'
 import { WireMessage } from '../message/message.ts'
 import { scan } from '../message/scan.ts'
@@ -87,6 +87,8 @@ class CalledReply implements ReplyPort {
   private splitter: SseSplitter | null
   private chunks: Buffer[]
   private found: WireMessage | null
+  /** What the server wanted of the client; `''` = nothing. */
+  private question: string
 
   constructor(inbound: Inbound, asked: Envelope, maxDepth: number, signal: AbortSignal) {
     const { promise, resolve, reject } = Promise.withResolvers<WireMessage>()
@@ -105,6 +107,7 @@ class CalledReply implements ReplyPort {
     this.splitter = null
     this.chunks = []
     this.found = null
+    this.question = ''
   }
 
   begin(relay: Relay, timeoutMs: number): void {
@@ -160,11 +163,18 @@ class CalledReply implements ReplyPort {
     const envelope = scan(body, this.maxDepth)
     if (!(envelope instanceof Envelope)) return
     if (envelope.kind === 'request') {
-      // The server asks a client that is not there.
-      answerServer(this.inbound, errorAnswer(envelope.idText, 'denied', 'no client is there to answer', null))
+      this.refuse(envelope)
     } else if (envelope.kind === 'response' && envelope.idText === this.asked.idText) {
       this.found ??= new WireMessage('toClient', envelope, body, this.asked.method, this.asked.name)
     }
+  }
+
+  /** The server asks a client that is not there: what it makes of that is not what the client would have got. */
+  private refuse({ idText, method }: Envelope): void {
+    const isPing = method === 'ping'
+    const text = 'no client is there to answer'
+    answerServer(this.inbound, isPing ? resultAnswer(idText, {}, false) : errorAnswer(idText, 'denied', text, null))
+    if (!isPing) this.question = method
   }
 
   private settle(): void {
@@ -180,6 +190,7 @@ class CalledReply implements ReplyPort {
     const page = code === 'uninspectable' && this.status >= 500
     if (status === 'failed' && page) return new SluiceError('upstream_broken', reason)
     if (status === 'failed' || status === 'denied') return new SluiceError(code ?? 'internal', reason)
+    if (this.question !== '') return new SluiceError('denied', `the server asked the client: ${this.question}`)
     if (this.found !== null) return null
     const text = `no answer to ${this.asked.method} (HTTP ${this.status})`
     const refused = this.status === 401 || this.status === 403

@@ -212,7 +212,10 @@ describe('Exchange.call', () => {
   }
 
   test('refuses what the server asks a client that is not there', async t => {
-    const call: Call = async exchange => (await exchange.call(ask('inner'), BELOW)).json().result as JsonObject
+    const call: Call = async exchange => {
+      const message = await exchange.call(ask('inner'), BELOW).catch((error: Error) => error)
+      return message instanceof Error ? { failed: message.message } : { answered: true }
+    }
     const script: Script = async (request, reply) => {
       const message = request.json()
       if (message.method === undefined) {
@@ -223,13 +226,13 @@ describe('Exchange.call', () => {
       const stream = reply.sse()
       await stream.write(sseEvent({ jsonrpc: '2.0', id: 's-1', method: 'roots/list' }))
       await refused.promise
-      await stream.write(sseEvent(result(message.id, { ok: true })))
+      await stream.write(sseEvent(result(message.id, { ok: false })))
       stream.end()
     }
     const refused = Promise.withResolvers<JsonObject>()
     const { url } = await chain(t, call, script)
     const { result: got } = await (await send(t, url, legacy(rpc(1, 'tools/call', { name: 'o' })))).json()
-    assert.deepEqual(got, { ok: true })
+    assert.deepEqual(got, { failed: 'the server asked the client: roots/list' })
     const { id, error } = await refused.promise
     assert.deepEqual([id, (error as JsonObject).code], ['s-1', -31020])
   })

@@ -41,6 +41,14 @@ describe('SingleFlight', () => {
     three?.done('too late')
   })
 
+  it('lets all try at once when that is known to be better', async () => {
+    const flights = new SingleFlight<string>()
+    const [one, two, three] = ['1', '2', '3'].map(() => flights.join('a'))
+    one?.failed(true)
+    assert.deepEqual([await two?.value, await three?.value, two?.leads], [null, null, false])
+    assert.equal(flights.size, 0)
+  })
+
   it('lets who waits go without a word to the others', async () => {
     const flights = new SingleFlight<string>()
     const [leader, goes, stays] = ['1', '2', '3'].map(() => flights.join('a'))
