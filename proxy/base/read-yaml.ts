@@ -31,7 +31,7 @@ export function parseYaml(text: string, file: string, env: NodeJS.ProcessEnv): Y
     const place = lines.linePos(at === -1 || at > (node.range?.[1] ?? 0) ? from : at)
     diagnostics.push({ file, line: place.line, column: place.col, severity: 'error', text: problem.text })
   })
-  return new YamlSource(file, toData(document, file, diagnostics), diagnostics, { document, lines, expansions })
+  return new YamlSource(file, toData(document, file, diagnostics), diagnostics, { text, document, lines, expansions })
 }
 
 /** Behind something it did not understand, the parser stumbles over all the rest: that helps nobody. */

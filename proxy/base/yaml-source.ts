@@ -7,6 +7,7 @@ export type Path = readonly (string | number)[]
 
 /** What a parsed file knows about its text. */
 export interface YamlText {
+  readonly text: string
   readonly document: Document
   readonly lines: LineCounter
   /** The scalars that held references. */
@@ -18,6 +19,8 @@ export interface DiagnosticOptions {
   readonly at?: 'key' | 'value'
   /** Where to point, if not at the path the text is about. */
   readonly place?: Path
+  /** Where in the text of a scalar to point, in UTF-16 units. Default: its beginning. */
+  readonly offset?: number
   /** Default `error`. */
   readonly severity?: Diagnostic['severity']
 }
@@ -85,7 +88,7 @@ export class YamlSource {
    */
   diagnostic(path: Path, text: string, options: DiagnosticOptions = {}): Diagnostic {
     const where = formatPath([...this.base, ...path])
-    const place = this.#place(options.place ?? path, options.at ?? 'value')
+    const place = this.#within(path, options.offset ?? 0) ?? this.#place(options.place ?? path, options.at ?? 'value')
     const said = this.redact(where === '' ? text : `${where}: ${text}`)
     return { file: this.file, ...place, severity: options.severity ?? 'error', text: said }
   }
@@ -136,6 +139,23 @@ export class YamlSource {
     return { line: position.line, column: position.col }
   }
 
+  /**
+   * The place of a character of a scalar; `null` where it cannot be told. Folding and indentation change only white
+   * space, so what counts is how many other characters stand before it.
+   */
+  #within(path: Path, offset: number): { line: number; column: number } | null {
+    const { value: node, depth } = this.#find(path)
+    if (offset === 0 || this.#text === null || depth !== path.length || !isScalar(node)) return null
+    const [start = 0, end = 0] = node.range ?? []
+    const { text, lines } = this.#text
+    const value = this.get(path)
+    if (typeof value !== 'string') return null
+    const at = samePlace(text, textStart(text, start, node.type), end, value, offset)
+    if (at === -1) return null
+    const position = lines.linePos(at)
+    return { line: position.line, column: position.col }
+  }
+
   /** The deepest node on the way to a path, and its key. */
   #find(path: Path): { key: Node | null; value: Node | null; depth: number } {
     let found: { key: Node | null; value: Node | null } = { key: null, value: this.#text?.document.contents ?? null }
@@ -159,6 +179,25 @@ export class YamlSource {
     const pair = node.items.find(item => isScalar(item.key) && String(item.key.value) === String(segment))
     return pair === undefined ? null : { key: pair.key as Node, value: pair.value as Node | null }
   }
+}
+
+/** Where the text of a scalar begins, behind quotes or the head of a block. */
+function textStart(text: string, start: number, type: Scalar.Type | undefined): number {
+  if (type === 'QUOTE_DOUBLE' || type === 'QUOTE_SINGLE') return start + 1
+  return type === 'BLOCK_LITERAL' || type === 'BLOCK_FOLDED' ? text.indexOf('\n', start) + 1 : start
+}
+
+/** Follows `value` in the source up to `offset`; -1 where they differ in more than white space. */
+function samePlace(source: string, start: number, end: number, value: string, offset: number): number {
+  let at = start
+  for (let i = 0; i <= offset; i++) {
+    if (i < value.length && /\s/.test(value.charAt(i)) && i < offset) continue
+    while (at < end && /\s/.test(source.charAt(at))) at++
+    if (i === offset) return at
+    if (source[at] !== value[i]) return -1
+    at++
+  }
+  return -1
 }
 
 function isEmpty(node: Node | null): boolean {

@@ -26,6 +26,8 @@ export class LiveExchange implements Exchange {
   name: string
   readonly session: string | null
   readonly principal: Principal
+  /** The client's message, as it is now. */
+  readonly request: WireMessage
   readonly startedAt: number
   /** `performance.now()` at the same moment. */
   readonly startedMs: number
@@ -39,9 +41,12 @@ export class LiveExchange implements Exchange {
   clockMs: number
   /** Each entry's own state, by slot; `null` until one was made. */
   states: unknown[] | null
+  /** Whether the `when` of an entry held for a message, by slot; `null` until one was asked. */
+  held: (boolean | undefined)[] | null
   private readonly host: ExchangeHost
   private readonly inbound: Inbound
   private caller: string
+  private fields: Map<string, string> | null
   private readonly number: number
   private abortController: AbortController | null
   private ended: boolean
@@ -53,6 +58,7 @@ export class LiveExchange implements Exchange {
     this.name = message.name
     this.session = session === null ? null : session.fingerprint
     this.principal = principal
+    this.request = message
     this.startedAt = Date.now()
     this.startedMs = startedMs
     this.table = table
@@ -62,6 +68,8 @@ export class LiveExchange implements Exchange {
     this.micros = null
     this.clockMs = 0
     this.states = null
+    this.held = null
+    this.fields = null
     this.host = host
     this.inbound = inbound
     this.caller = ''
@@ -98,6 +106,11 @@ export class LiveExchange implements Exchange {
       found = found === null ? value : `${found}, ${value}`
     }
     return found
+  }
+
+  headers(): ReadonlyMap<string, string> {
+    if (this.fields === null) this.fields = visibleHeaders(this.inbound.rawHeaders)
+    return this.fields
   }
 
   call(message: JsonObject, options: CallOptions = {}): Promise<Message> {
@@ -154,6 +167,18 @@ export class LiveExchange implements Exchange {
     this.ended = true
     this.abortController?.abort()
   }
+}
+
+function visibleHeaders(rawHeaders: readonly string[]): Map<string, string> {
+  const fields = new Map<string, string>()
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] as string).toLowerCase()
+    if (HIDDEN_HEADERS.has(name)) continue
+    const value = rawHeaders[i + 1] as string
+    const before = fields.get(name)
+    fields.set(name, before === undefined ? value : `${before}, ${value}`)
+  }
+  return fields
 }
 
 const UNMADE = Symbol('unmade')

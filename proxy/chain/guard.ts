@@ -1,7 +1,7 @@
 import { type ErrorCode, type Hook, SluiceError, Verdict } from '../api/index.ts'
 import type { WireMessage } from '../message/message.ts'
 import { channels } from '../observe/channels.ts'
-import type { Step } from '../policy/plan.ts'
+import type { Condition, Step } from '../policy/plan.ts'
 import type { LiveExchange } from './exchange.ts'
 
 /** What a hook gives back: nothing, a verdict, or a promise of either. */
@@ -12,11 +12,52 @@ export type Answer = ReturnType<Hook<unknown>>
  * that makes no sense all become a verdict here, by the entry's `on_failure`.
  */
 export function invoke(step: Step, message: WireMessage, exchange: LiveExchange): Answer {
+  const { condition } = step
+  if (condition !== null && !condition.readsJson && !isMet(step, condition, message, exchange)) return undefined
   if (message.byteLength > step.maxBytes) return overSize(step, message, exchange)
+  if (condition?.readsJson === true && !isMet(step, condition, message, exchange)) return undefined
   const hook = step.hooks[message.kind]
   if (hook === undefined) return undefined
   message.editable = step.edits
   return hook(message, exchange, exchange.stateOf(step))
+}
+
+/** Asks the entry's `when`, and keeps the answer for its end. @throws what the condition throws */
+function isMet(step: Step, condition: Condition, message: WireMessage, exchange: LiveExchange): boolean {
+  const met = condition.holds(message, exchange)
+  exchange.held ??= new Array(exchange.table.slots).fill(undefined)
+  exchange.held[step.slot] = met || exchange.held[step.slot] === true
+  return met
+}
+
+/**
+ * Whether a step would look at a message that cannot be read. Where its `when` cannot be asked without reading, or fails,
+ * it would: nothing passes unseen because of that.
+ */
+export function wouldLook(step: Step, message: WireMessage, exchange: LiveExchange): boolean {
+  const { condition } = step
+  if (condition === null || condition.readsJson) return true
+  try {
+    return condition.holds(message, exchange)
+  } catch {
+    return true
+  }
+}
+
+/**
+ * Whether an entry's `end` hook runs: where its `when` held for a message it looked at, or, when it looked at none, for the
+ * client's own message. One that fails runs: an end only tells.
+ */
+export function endsHere(step: Step, exchange: LiveExchange): boolean {
+  const { condition } = step
+  if (condition === null) return true
+  const held = exchange.held?.[step.slot]
+  if (held !== undefined) return held
+  try {
+    return condition.holds(exchange.request, exchange)
+  } catch {
+    return true
+  }
 }
 
 /** Whether a hook's answer is one that this kind of message can have. */

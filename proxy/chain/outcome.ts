@@ -1,5 +1,6 @@
 import type { ErrorCode, Outcome, OutcomeStatus, Verdict } from '../api/index.ts'
 import { channels, type ExchangeEnd } from '../observe/channels.ts'
+import { endsHere } from './guard.ts'
 import type { Relay } from './relay.ts'
 
 /** What an exchange has come to so far. */
@@ -58,6 +59,7 @@ export function conclude(relay: Relay): void {
 function runEnds(relay: Relay, outcome: Outcome): void {
   const { exchange } = relay
   for (const step of exchange.plan.ends ?? []) {
+    if (!endsHere(step, exchange)) continue
     try {
       step.hooks.end?.(exchange, outcome, exchange.stateAtEnd(step))
     } catch (error) {

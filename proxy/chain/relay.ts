@@ -5,15 +5,17 @@ import { WireMessage } from '../message/message.ts'
 import { scan } from '../message/scan.ts'
 import { StreamTail } from '../message/sse.ts'
 import { channels } from '../observe/channels.ts'
-import type { Phase } from '../policy/plan.ts'
+import type { Phase, Step } from '../policy/plan.ts'
 import type { Flow, UpstreamSink } from '../upstream/upstream.ts'
 import { answerOf, errorReply, type LocalAnswer } from './answer.ts'
 import { callFrom } from './call-below.ts'
 import { Collector, mostHeld } from './collector.ts'
 import { DEAD_SESSION_BYTES, isDeadSession } from './dead-session.ts'
 import { type ExchangeHost, LiveExchange } from './exchange.ts'
-import { tooBig } from './guard.ts'
-import { AnswerHead, redirectText, withLength } from './head.ts'
+import { tooBig, wouldLook } from './guard.ts'
+import { AnswerHead, withLength } from './head.ts'
+import { passHead } from './head-rules.ts'
+import { learnTools } from './learn-tools.ts'
 import { Outbound } from './outbound.ts'
 import { conclude, Tally } from './outcome.ts'
 import type { Inbound, RelayServices, ReplyOwner, ReplyPort } from './ports.ts'
@@ -187,36 +189,9 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.head = head
     this.answerStatus = status
     this.answerHeaders = headers
-    this.sealSession(head)
-    if (head.challenge && !this.inbound.forwardAuthorization) this.refuseChallenge(head)
-    else if (head.status >= 300 && head.status < 400 && head.status !== 304) this.refuseRedirect(head)
-    else if (head.body === 'sse') this.beginStream(head)
+    if (!passHead(this, head)) return
+    if (head.body === 'sse') this.beginStream(head)
     else this.beginBody(head)
-  }
-
-  /** The client gets a token of ours for the server's session id; a modern exchange has no session at all. */
-  private sealSession(head: AnswerHead): void {
-    if (head.sessionAt === -1) return
-    const { era, server, principal } = this.inbound
-    if (era === 'modern') {
-      head.headers.splice(head.sessionAt - 1, 2)
-      return
-    }
-    const upstreamId = head.headers[head.sessionAt] as string
-    head.headers[head.sessionAt] = this.services.sealSession(server, this.tally.replica, upstreamId, principal.id)
-  }
-
-  /** A challenge names the server as the resource: a client that followed it would send its tokens there. */
-  private refuseChallenge(head: AnswerHead): void {
-    const text = `${this.inbound.server} refused the credentials of the proxy (HTTP ${head.status})`
-    this.flow?.abort()
-    this.failLocally('upstream_unauthorized', text, null)
-  }
-
-  /** A client that followed a redirect would go around the proxy and everything it is there for. */
-  private refuseRedirect(head: AnswerHead): void {
-    this.flow?.abort()
-    this.failLocally('upstream_broken', redirectText(this.inbound.server, head), null)
   }
 
   private beginStream(head: AnswerHead): void {
@@ -309,7 +284,9 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
   /** A JSON answer is larger than anyone looks at: refused where an entry says `deny`, else it passes unseen. */
   private overflow(collector: Collector): void {
     const { phase } = collector
-    const index = phase === null ? -1 : phase.steps.findIndex(step => step.tooBig === 'deny')
+    const unread = this.unreadAnswer()
+    const refuses = (step: Step): boolean => step.tooBig === 'deny' && wouldLook(step, unread, this.exchange)
+    const index = phase === null ? -1 : phase.steps.findIndex(refuses)
     const step = phase?.steps[index]
     if (phase === null || step === undefined) {
       this.pass(this.head as AnswerHead)
@@ -317,8 +294,12 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
       return
     }
     this.flow?.abort()
-    const answer = this.clientMessage(errorAnswer(this.message.envelope.idText, 'message_too_large', '', null))
-    this.upDone(answer, phase, { verdict: tooBig(step.entry, collector.reach(step)), step, index })
+    this.upDone(unread, phase, { verdict: tooBig(step.entry, collector.reach(step)), step, index })
+  }
+
+  /** Stands for an answer that is not there to be read: for refusing it, and for asking whether anyone would look at it. */
+  private unreadAnswer(): WireMessage {
+    return this.clientMessage(errorAnswer(this.message.envelope.idText, 'message_too_large', '', null))
   }
 
   onEnd(): void {
@@ -359,20 +340,13 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     const { envelope } = answer
     if (envelope.isError) this.tally.status = 'error'
     else if (envelope.toolError) this.tally.status = 'tool_error'
-    this.learnTools(answer)
+    learnTools(this, answer)
     this.up(answer, phase, 0)
   }
 
-  /** Remembers the tools of a list that is parsed anyway, as the server told them. */
-  learnTools(answer: WireMessage): void {
-    if (answer.method !== 'tools/list' || answer.envelope.isError) return
-    if (this.exchange.plan.toClient.response?.need !== 'json') return
-    const params = this.message.json()['params'] as JsonObject | undefined
-    this.services.tools.learn(this.inbound.server, answer.json()['result'], params?.['cursor'] === undefined)
-  }
-
   private unreadable(phase: Phase, body: Buffer, why: string): void {
-    const closed = phase.steps.some(step => step.onFailure === 'closed')
+    const unread = this.unreadAnswer()
+    const closed = phase.steps.some(step => step.onFailure === 'closed' && wouldLook(step, unread, this.exchange))
     if (body.length === 0 && this.expectsAnswer && this.answerStatus < 300) this.failEmpty()
     else if (closed && body.length > 0) this.uninspectable(why)
     else this.sendRaw(body)

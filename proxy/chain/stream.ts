@@ -7,6 +7,7 @@ import { rebuildEvent, type SseSink, SseSplitter } from '../message/sse.ts'
 import type { Phase } from '../policy/plan.ts'
 import { answerOf } from './answer.ts'
 import { answerServer } from './call.ts'
+import { learnTools } from './learn-tools.ts'
 import type { Relay } from './relay.ts'
 import { type Decision, PENDING, type PhaseOwner, runPhase } from './run.ts'
 import { endWithError } from './tail.ts'
@@ -103,7 +104,7 @@ export class EventStream implements SseSink, PhaseOwner {
     this.sawFinal = true
     if (message.envelope.isError) this.relay.tally.status = 'error'
     else if (message.envelope.toolError) this.relay.tally.status = 'tool_error'
-    this.relay.learnTools(message)
+    learnTools(this.relay, message)
   }
 
   /** A message of the server's own has a plan of its own. */

@@ -1,9 +1,7 @@
 import type { Direction, Kind, Need } from '../api/index.ts'
-import { type ChainEntry, DEFAULT_MAX_BYTES, stepFor } from './chain-entry.ts'
+import { type ChainEntry, closer, DEFAULT_MAX_BYTES, stepFor } from './chain-entry.ts'
 import { STREAM_METHOD } from './methods.ts'
 import type { Phase, Phases, Plan, Step } from './plan.ts'
-
-const CLOSENESS: Readonly<Record<Need, number>> = { envelope: 0, bytes: 1, json: 2 }
 
 const NOBODY: Phases = Object.freeze({ request: null, response: null, notification: null })
 
@@ -83,10 +81,7 @@ function buildPhase(entries: readonly AppliedEntry[], kind: Kind, direction: Dir
   const bit = WAYS.findIndex(way => way[0] === kind && way[1] === direction)
   const steps = entries.flatMap(({ entry, parts }) => ((parts >> bit) & 1 ? (entry.steps[kind]?.step ?? []) : []))
   if (steps.length === 0) return null
-  const need = steps.reduce<Need>(
-    (most, step) => (CLOSENESS[step.need] > CLOSENESS[most] ? step.need : most),
-    'envelope',
-  )
+  const need = steps.reduce<Need>((most, step) => closer(most, step.need), 'envelope')
   const edits = steps.some(step => step.edits)
   return Object.freeze({ steps: Object.freeze(steps), need, edits, maxBytes: mostBytes(steps) })
 }

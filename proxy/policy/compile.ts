@@ -10,6 +10,8 @@ import type { Registry } from './registry.ts'
 import { type ResolvedEntry, resolveEntries } from './resolve-entries.ts'
 import { PolicyTable } from './table.ts'
 import { accessWarnings, entryWarnings, hookWarnings } from './warnings.ts'
+import { type ReadWhens, readWhens } from './when/read-whens.ts'
+import type { When } from './when/when.ts'
 
 export type { Services } from './environment.ts'
 
@@ -57,12 +59,13 @@ export async function compilePolicies(input: PolicyInput): Promise<CompiledPolic
   const access = mergeAccessControl(parts, input.servers)
   const { entries, diagnostics: entryProblems } = resolveEntries(parts, input.registry)
   const active = entries.filter(entry => entry.raw.mode !== 'off')
-  const found = [...diagnostics, ...access.diagnostics, ...entryProblems]
+  const { whens, diagnostics: whenProblems } = await readWhens(entries, input.services.clock)
+  const found = [...diagnostics, ...access.diagnostics, ...entryProblems, ...whenProblems]
   // Only a policy that was read whole can be told to lack something.
   if (diagnostics.length === 0 && entryProblems.length === 0) found.push(...checkAccess(active, access.source))
   for (const entry of entries) found.push(...entryWarnings(entry, input.servers))
   refuse(found, files, false)
-  const chain = await createChain(active, input, access.accessControl, found)
+  const chain = await createChain(active, whens, input, access.accessControl, found)
   try {
     refuse(found, files, input.strict)
   } catch (error) {
@@ -120,13 +123,14 @@ function earlyAnswers(active: readonly ResolvedEntry[], guards: readonly Resolve
 /** Creates every entry, also behind one that fails, so that all problems are told at once. */
 async function createChain(
   active: readonly ResolvedEntry[],
+  whens: ReadWhens['whens'],
   input: PolicyInput,
   accessControl: AccessControl | null,
   found: Diagnostic[],
 ): Promise<ChainEntry[]> {
   const chain: ChainEntry[] = []
   for (const [slot, entry] of active.entries()) {
-    const made = await createEntry(entry, slot, input, accessControl, found)
+    const made = await createEntry(entry, slot, whens.get(entry) ?? null, input, accessControl, found)
     if (made !== null) chain.push(made)
   }
   return chain
@@ -135,6 +139,7 @@ async function createChain(
 async function createEntry(
   entry: ResolvedEntry,
   slot: number,
+  when: When | null,
   { services, servers }: PolicyInput,
   accessControl: AccessControl | null,
   found: Diagnostic[],
@@ -144,7 +149,7 @@ async function createEntry(
   try {
     const environment = createEnvironment(name, { services, servers, accessControl, baseDir, applies })
     const hooks = await createHooks(interceptor, entry.options, environment)
-    const made = chainEntry({ slot, name, interceptor, matcher, raw }, hooks)
+    const made = chainEntry({ slot, name, interceptor, matcher, raw, when }, hooks)
     for (const kind of hooksWithoutLook(interceptor, hooks)) {
       found.push(source.diagnostic(path, `"${interceptor.name}" has a ${kind} hook, but no look for it in "looks"`))
     }

@@ -73,6 +73,7 @@ function columns(step: Step): string[] {
   if (limited) parts.push(`${step.need === 'envelope' ? `over ${sizeText(step.maxBytes)}` : 'too big'}: ${step.tooBig}`)
   if (step.answer !== 'auto') parts.push(`refuses by ${step.answer}`)
   if (step.mode === 'shadow') parts.push('shadow: changes nothing')
+  if (step.condition !== null) parts.push(`when ${step.condition.text.trim().replace(/\s+/g, ' ')}`)
   return [closeness(step), parts.join(', ')]
 }
 

@@ -1,4 +1,4 @@
-import { GlobList } from '../api/index.ts'
+import { type Direction, GlobList } from '../api/index.ts'
 import { SERVER_REQUEST_METHODS } from './methods.ts'
 
 /** The parts of a `match`, each a glob, a list of globs, or absent = everything. */
@@ -7,6 +7,13 @@ export interface MatchPatterns {
   readonly method?: string | readonly string[] | undefined
   readonly name?: string | readonly string[] | undefined
   readonly client?: string | readonly string[] | undefined
+  readonly direction?: 'to_server' | 'to_client' | undefined
+}
+
+const DIRECTIONS: Readonly<Record<string, readonly Direction[]>> = {
+  to_server: ['toServer'],
+  to_client: ['toClient'],
+  both: ['toServer', 'toClient'],
 }
 
 export type MatchKey = 'server' | 'method' | 'name' | 'client'
@@ -19,12 +26,15 @@ export class Matcher {
   readonly method: GlobList
   readonly name: GlobList
   readonly client: GlobList
+  /** Which way a message travels. */
+  readonly directions: readonly Direction[]
 
   constructor(patterns: MatchPatterns) {
     this.server = listOf(patterns.server)
     this.method = listOf(patterns.method)
     this.name = listOf(patterns.name)
     this.client = listOf(patterns.client)
+    this.directions = DIRECTIONS[patterns.direction ?? 'both'] as readonly Direction[]
   }
 
   fitsMethod(method: string): boolean {

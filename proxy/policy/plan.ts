@@ -1,4 +1,24 @@
-import type { Direction, Hooks, Kind, Need } from '../api/index.ts'
+import type { Direction, Hooks, Kind, Message, Need, Principal } from '../api/index.ts'
+
+/** What a condition may ask of an exchange. */
+export interface Asked {
+  readonly server: string
+  readonly principal: Principal
+  /** The client's message, as it is now. */
+  readonly request: Message
+  /** The fields of the client's HTTP request, names in lower case; without credentials. */
+  headers(): ReadonlyMap<string, string>
+}
+
+/** The `when:` of a chain entry, ready to be asked before a step runs. */
+export interface Condition {
+  /** As written. */
+  readonly text: string
+  /** Whether it reads the JSON of the message; else it can be asked at any size. */
+  readonly readsJson: boolean
+  /** @throws SluiceError when it cannot be decided for this message: counts as a failure of the entry */
+  holds(message: Message, asked: Asked): boolean
+}
 
 /** One chain entry as one phase of a plan runs it. Everything that depends only on the policy is settled here. */
 export interface Step {
@@ -8,6 +28,8 @@ export interface Step {
   readonly entry: string
   readonly mode: 'enforce' | 'shadow'
   readonly hooks: Hooks<unknown>
+  /** `null` = it always runs. */
+  readonly condition: Condition | null
   readonly need: Need
   readonly edits: boolean
   readonly maxBytes: number

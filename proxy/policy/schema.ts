@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { globProblem } from '../api/index.ts'
 import { byteSize, duration } from '../api/units.ts'
 import { testSchema } from './test-schema.ts'
+import { VARIABLES } from './when/variables.ts'
 
 const ENTRY_NAME = /^[A-Za-z0-9][A-Za-z0-9._#-]*$/
 const RATE = /^[1-9]\d{0,8}\s*\/\s*(?:second|minute|hour|day)$/
@@ -21,12 +22,23 @@ const match = z.strictObject({
   method: patterns.optional(),
   name: patterns.optional(),
   client: patterns.optional(),
+  direction: z
+    .enum(['to_server', 'to_client'])
+    .optional()
+    .meta({ description: 'which way the message travels; default: both' }),
 })
 
 const chainEntry = z.strictObject({
   use: z.string().min(1),
   name: z.string().regex(ENTRY_NAME, { error: 'expected a name of letters, digits and . _ # -' }).optional(),
   match: match.optional(),
+  when: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({
+      description: `a CEL expression: the entry runs only where it is true. Variables: ${VARIABLES.map(([name]) => name).join(', ')}`,
+    }),
   options: z.record(z.string(), z.unknown()).nullable().optional(),
   mode: z
     .union([z.enum(['enforce', 'shadow', 'off']), z.literal(false).transform(() => 'off' as const)])

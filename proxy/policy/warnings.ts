@@ -18,18 +18,21 @@ export function hookWarnings(entry: ResolvedEntry, made: ChainEntry): Diagnostic
     return [warn(entry, [], `"${entry.interceptor.name}" has no hooks with these options: this entry does nothing`)]
   }
   if (made.end !== null || KINDS.some(kind => canMeet(made, kind))) return []
-  return [
-    warn(entry, ['match', 'method'], `"${entry.interceptor.name}" looks at no message of these methods: it never runs`),
-  ]
+  const { name } = entry.interceptor
+  if (KINDS.every(kind => (made.steps[kind]?.directions.length ?? 0) === 0)) {
+    return [warn(entry, ['match', 'direction'], `"${name}" looks only at what travels the other way: it never runs`)]
+  }
+  return [warn(entry, ['match', 'method'], `"${name}" looks at no message of these methods: it never runs`)]
 }
 
 /** An `access` that does not see everything leaves a hole that nobody asked for. */
 export function accessWarnings(entry: ResolvedEntry): Diagnostic[] {
   const { matcher } = entry
   const narrow = (['server', 'method', 'name', 'client'] as const).filter(key => !matcher[key].any)
-  return narrow.map(key => {
-    return warn(entry, ['match', key], 'what does not fit here passes without access control')
-  })
+  const paths = narrow.map(key => ['match', key])
+  if (!matcher.directions.includes('toServer')) paths.push(['match', 'direction'])
+  if (entry.raw.when !== undefined) paths.push(['when'])
+  return paths.map(path => warn(entry, path, 'what does not fit here passes without access control'))
 }
 
 function warn(entry: ResolvedEntry, path: (string | number)[], text: string): Diagnostic {
@@ -63,7 +66,7 @@ function methodWarnings(entry: ResolvedEntry): Diagnostic[] {
 /** Whether a hook could ever run. Methods of extensions are not known here, so where globs may fit those, it could. */
 function canMeet(entry: ChainEntry, kind: Kind): boolean {
   const directed = entry.steps[kind]
-  if (directed === null) return false
+  if (directed === null || directed.directions.length === 0) return false
   if (!spelledOut(entry.matcher.method) && !spelledOut(directed.methods)) return true
   return [...METHODS].some(([method, spec]) => {
     if (!entry.matcher.method.fits(method) || !directed.methods.fits(method)) return false

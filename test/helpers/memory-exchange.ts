@@ -53,6 +53,7 @@ function stepOf(entry: Entry, slot: number): Step {
     entry: `entry-${slot}`,
     mode: entry.mode ?? 'enforce',
     hooks: entry.hooks,
+    condition: null,
     need: 'json',
     edits: true,
     maxBytes: 4 * 1024 * 1024,
