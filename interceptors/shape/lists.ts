@@ -1,5 +1,5 @@
 import { type JsonObject, type Message, Verdict } from '#api'
-import { isRecord } from './exact-json.ts'
+import { isRecord } from './json.ts'
 import type { Rule } from './rules.ts'
 
 /**

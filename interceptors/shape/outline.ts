@@ -1,6 +1,6 @@
 import type { Json } from '#api'
 import { headOf } from './cut-text.ts'
-import { isContainer } from './exact-json.ts'
+import { isContainer } from './json.ts'
 
 const MAX_DEPTH = 6
 const MAX_KEYS = 40

@@ -1,5 +1,5 @@
 import type { Json } from '#api'
-import { isContainer } from './exact-json.ts'
+import { isContainer } from './json.ts'
 
 /** The most parts of a path, and the most paths of a rule. */
 const MAX_PARTS = 32

@@ -1,7 +1,7 @@
 import type { Json } from '#api'
 import { byteLength, headOf } from './cut-text.ts'
 import type { Cuts } from './cuts.ts'
-import { isContainer } from './exact-json.ts'
+import { isContainer } from './json.ts'
 
 /** Which elements of a long array stay: the first, the last, or some from all over it, the first and last among them. */
 export type Items = 'head' | 'tail' | 'sample'

@@ -1,7 +1,7 @@
 import type { Json, JsonObject } from '#api'
 import { byteLength, cutText } from './cut-text.ts'
 import { Cuts } from './cuts.ts'
-import { containerIn, isRecord } from './exact-json.ts'
+import { containerIn, isRecord } from './json.ts'
 import { outline } from './outline.ts'
 import { reduce } from './reduce.ts'
 import type { Rule } from './rules.ts'

@@ -1,6 +1,6 @@
-import { defineInterceptor, type Exchange, type Hooks, type JsonObject, type Message, Verdict } from '#api'
+import { defineInterceptor, type Exchange, type Hooks, type JsonObject, type Message, parseExact, Verdict } from '#api'
 import { eraOf } from './era.ts'
-import { isRecord, parseExact } from './exact-json.ts'
+import { isRecord } from './json.ts'
 import { Keeper, type Kept, URI_PREFIX } from './keeper.ts'
 import { advertise, emptyList, mendSchemas } from './lists.ts'
 import { noticeBlocks, pageResult } from './notice.ts'
@@ -133,6 +133,6 @@ function resultIn(source: Uint8Array): JsonObject {
 
 /** The structuredContent of a message with all its digits, without white space. */
 function exactStructured(source: Uint8Array): string {
-  const message = parseExact(Buffer.from(source.buffer, source.byteOffset, source.byteLength).toString()) as JsonObject
+  const message = parseExact(source) as JsonObject
   return JSON.stringify((message['result'] as JsonObject)['structuredContent'])
 }

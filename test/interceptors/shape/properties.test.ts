@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { Json } from '#api'
+import { type Json, parseExact } from '#api'
 import { byteLength, cutText, headOf, tailOf } from '../../../interceptors/shape/cut-text.ts'
 import { Cuts } from '../../../interceptors/shape/cuts.ts'
-import { containerIn, parseExact } from '../../../interceptors/shape/exact-json.ts'
+import { containerIn } from '../../../interceptors/shape/json.ts'
 import { packPage, pagesOf, unpackPage } from '../../../interceptors/shape/pages.ts'
 import { cutString, NO_LIMIT, reduce } from '../../../interceptors/shape/reduce.ts'
 
