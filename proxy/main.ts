@@ -21,7 +21,7 @@ import { startNotices } from './observe/notices.ts'
 import type { PolicyInput } from './policy/compile.ts'
 import { Registry } from './policy/registry.ts'
 import { PolicyReloader } from './policy/reload.ts'
-import { MemoryStore } from './store/memory.ts'
+import { type OwnStore, openStore } from './store/open.ts'
 import { ReplicaPool } from './upstream/pool.ts'
 import { Reachability } from './upstream/reachability.ts'
 
@@ -42,6 +42,8 @@ export interface SluiceOptions {
   readonly watch?: boolean
   /** Tells one worker's metrics from another's. Default: one process, no admin listener elsewhere. */
   readonly worker?: string
+  /** In place of the configuration's: what workers share without Redis. */
+  readonly store?: OwnStore
 }
 
 /** A running proxy. */
@@ -88,13 +90,13 @@ class RunningSluice implements Sluice {
   readonly #stack: AsyncDisposableStack
   readonly #log: Log
   readonly #tools = new ToolTable()
-  readonly #store = new MemoryStore({ clock: systemClock })
   readonly #identity: Identity
   readonly #metrics: Metrics
   readonly #pools: readonly ReplicaPool[]
   readonly #reach: Reachability
   /** What the last compilation read; in use once it succeeded. */
   #candidate: Config
+  #store!: OwnStore
   #reloader!: PolicyReloader
   #listener!: Listener
   #downstream!: Downstream
@@ -123,6 +125,9 @@ class RunningSluice implements Sluice {
     const { config } = this.#options
     this.#startObservers()
     const key = this.#options.sessionKey ?? loadSessionKey(config)
+    this.#store = this.#options.store ?? (await openStore(config.store, config.workers))
+    // After the policy, whose interceptors may have something to keep to the last.
+    this.#stack.defer(() => this.#store.close())
     const watch = [config.file, ...config.interceptorDirs].filter(path => path !== '')
     this.#reloader = await PolicyReloader.open({ input: () => this.#policyInput(), watch })
     this.#stack.defer(() => within(this.#reloader.close(), CLOSE_LIMIT_MS))
@@ -335,6 +340,7 @@ const AT_START: Readonly<Record<string, (config: Config) => unknown>> = {
   allowed_hosts: config => config.allowedHosts,
   allowed_origins: config => config.allowedOrigins,
   limits: config => config.limits,
+  store: config => config.store,
   timeouts: config => config.timeouts,
   servers: config => config.servers,
 }

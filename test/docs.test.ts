@@ -132,6 +132,14 @@ describe('docs/configuration.md', () => {
   })
 })
 
+describe('docs/redis.md', () => {
+  it('has every key of store.redis, and no other', () => {
+    const rows = tableRows(text('docs/redis.md'), ['key of `store.redis`', 'default', 'meaning'])
+    const real = propertiesOf(configJsonSchema(), 'sentinels')
+    assert.deepEqual(rows.map(([key = '']) => uncode(key)).toSorted(), real.toSorted())
+  })
+})
+
 describe('docs/interceptors.md', () => {
   it('has every key of a chain entry, and no other', () => {
     const rows = tableRows(text('docs/interceptors.md'), ['key of a chain entry'])

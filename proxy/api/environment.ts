@@ -63,7 +63,8 @@ export interface Store {
   increment(key: string, by: number, ttlMs: number): Promise<number>
   /**
    * Takes `amount` from a quota, all of it or nothing; 0 only asks whether anything is left. Nearly always answers
-   * without a promise: in memory, or from what the process has taken ahead (docs/redis.md says how exact that is).
+   * without a promise: in memory, or from what the process has taken ahead (docs/redis.md says how exact that is). A key
+   * belongs to one quota.
    */
   take(key: string, amount: number, quota: Quota): Grant | Promise<Grant>
   /**

@@ -2,6 +2,7 @@ import type { Diagnostic } from '../base/diagnostic.ts'
 import type { HostPort } from '../base/host-port.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
 import { defaultStateDir } from './state-dir.ts'
+import type { StoreConfig } from './store-config.ts'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
 
@@ -84,6 +85,8 @@ export interface Config {
   /** Secret that seals session ids, at least 32 characters; `null` = made once in `stateDir`. */
   readonly sessionKey: string | null
   readonly stateDir: string
+  /** What workers and instances share. */
+  readonly store: StoreConfig
   readonly clients: readonly ClientConfig[]
   readonly anonymous: 'allow' | 'deny'
   /** Whether a bare `X-Client-ID` names the client; only legal on a loopback listener. */
@@ -115,6 +118,7 @@ export const DEFAULTS = Object.freeze({
   logLevel: 'info',
   logFormat: 'auto',
   accessLog: true,
+  store: 'memory',
   anonymous: 'allow',
   trustClientId: false,
   connections: 128,

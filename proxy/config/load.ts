@@ -8,6 +8,7 @@ import { checkConfig } from './check.ts'
 import type { ClientConfig, Config, Limits, LogLevel, ServerConfig, Timeouts } from './config.ts'
 import { configSchema, logLevel, type RawConfig } from './schema.ts'
 import { defaultStateDir } from './state-dir.ts'
+import { resolveStore } from './store-schema.ts'
 
 export interface LoadOptions {
   readonly env: NodeJS.ProcessEnv
@@ -52,6 +53,7 @@ function resolveConfig(
     tls: raw.tls === undefined ? null : { cert: absolute(raw.tls.cert), key: absolute(raw.tls.key) },
     sessionKey: raw.session_key ?? null,
     stateDir: raw.state_dir === undefined ? defaultStateDir(env) : absolute(raw.state_dir),
+    store: resolveStore(raw.store, baseDir),
     clients: resolveClients(raw),
     anonymous: raw.anonymous,
     trustClientId: raw.trust_client_id,

@@ -3,6 +3,7 @@ import { byteSize, duration } from '../api/units.ts'
 import { parseHostPort } from '../base/host-port.ts'
 import { DEFAULTS } from './config.ts'
 import { headerFields, serverUrl } from './server-schema.ts'
+import { storeSchema } from './store-schema.ts'
 
 const SERVER_NAME = /^[a-z0-9][a-z0-9._-]*$/
 const CLIENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]*$/
@@ -118,6 +119,7 @@ export const configSchema = z.strictObject({
   tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
   session_key: sessionKey.optional(),
   state_dir: z.string().min(1).optional(),
+  store: storeSchema.default(DEFAULTS.store),
   clients: z.record(clientName, client).default({}),
   anonymous: z.enum(['allow', 'deny']).default(DEFAULTS.anonymous),
   trust_client_id: z.boolean().default(DEFAULTS.trustClientId),

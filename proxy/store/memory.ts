@@ -88,6 +88,9 @@ export class MemoryStore implements Store {
     return this.#places.hold(key, limit, whenDown)
   }
 
+  /** There is nothing to leave. */
+  close(): void {}
+
   /** Entries held, expired ones that nobody asked for since included. */
   get size(): number {
     return this.#entries.size

@@ -1,5 +1,6 @@
 import type { MetricsSnapshot } from '../../observe/exposition.ts'
 import type { Settings } from '../settings.ts'
+import type { LimitAnswer, LimitQuestion } from './limits.ts'
 
 /** What the supervisor tells a worker, over IPC. */
 export type Order =
@@ -15,6 +16,7 @@ export type Order =
   | { readonly type: 'reload' }
   | { readonly type: 'metrics'; readonly id: number }
   | { readonly type: 'drain'; readonly timeoutMs: number }
+  | { readonly type: 'limit'; readonly id: number; readonly answer: LimitAnswer }
 
 /** What a worker tells the supervisor. */
 export type Report =
@@ -24,3 +26,5 @@ export type Report =
   /** Cannot start; `exitCode` says whether files are wrong (2) or something else (1). */
   | { readonly type: 'failed'; readonly text: string; readonly exitCode: number }
   | { readonly type: 'metrics'; readonly id: number; readonly snapshot: MetricsSnapshot }
+  /** Shares a limit with the other workers. */
+  | { readonly type: 'limit'; readonly id: number; readonly question: LimitQuestion }

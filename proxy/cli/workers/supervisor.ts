@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { systemClock } from '../../base/clock.ts'
 import type { Config } from '../../config/config.ts'
 import { type Admin, createAdmin, type Readiness } from '../../observe/admin.ts'
 import { Aggregate } from '../../observe/aggregate.ts'
@@ -10,6 +11,7 @@ import { startNotices } from '../../observe/notices.ts'
 import { Reachability } from '../../upstream/reachability.ts'
 import { ReportedError } from '../failure.ts'
 import type { Settings } from '../settings.ts'
+import { LimitDesk } from './limits.ts'
 import type { Order, Report } from './protocol.ts'
 
 export interface SupervisorOptions {
@@ -55,6 +57,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #slots: readonly Slot[]
   readonly #aggregate = new Aggregate()
+  readonly #limits = new LimitDesk(systemClock)
   readonly #own: Metrics
   readonly #reach: Reachability
   readonly #scrapes = new Map<number, (report: Extract<Report, { type: 'metrics' }>) => void>()
@@ -169,6 +172,9 @@ export class Supervisor {
     else if (report.type === 'serving') this.#serving(slot, report.url)
     else if (report.type === 'failed') this.#failed(slot, report.text, report.exitCode)
     else if (report.type === 'metrics') this.#scrapes.get(report.id)?.(report)
+    else if (report.type === 'limit') {
+      send(slot, { type: 'limit', id: report.id, answer: this.#limits.answer(slot.name, report.question) })
+    }
   }
 
   #order(slot: Slot): void {
@@ -199,6 +205,7 @@ export class Supervisor {
     slot.isOrdered = false
     slot.isServing = false
     this.#aggregate.retire(slot.name)
+    this.#limits.gone(slot.name)
     if (this.#stopping !== null) return
     const text = `worker ${slot.name} ended before it served (${signal ?? `exit code ${code}`})`
     this.#started.reject(new ReportedError(`sluice: ${text}`, 1))

@@ -1,16 +1,20 @@
+import { systemClock } from '../../base/clock.ts'
 import { type Sluice, startSluice } from '../../main.ts'
 import { createLog, type Log } from '../../observe/log.ts'
+import { WorkerStore } from '../../store/worker-store.ts'
 import { exitOnCrash } from '../crash.ts'
 import { failureOf } from '../failure.ts'
 import { toLogLevel } from '../log-level.ts'
 import { configOf } from '../settings.ts'
 import { version } from '../version.ts'
+import { LimitLink } from './limits.ts'
 import type { Order, Report } from './protocol.ts'
 
 /** The program of a worker process: it does what the supervisor says and ends with it. */
 let sluice: Sluice | null = null
 let log: Log | null = null
 let isDraining = false
+const limits = new LimitLink((id, question) => report({ type: 'limit', id, question }))
 
 // A terminal sends its signals to the whole group: the supervisor decides what they mean.
 process.on('SIGINT', () => {})
@@ -21,6 +25,7 @@ report({ type: 'up' })
 
 async function obey(order: Order): Promise<void> {
   if (order.type === 'start') await start(order)
+  else if (order.type === 'limit') limits.heard(order.id, order.answer)
   else if (order.type === 'drain') await drain(order.timeoutMs)
   else if (sluice === null) return
   else if (order.type === 'reload') await sluice.reload()
@@ -42,12 +47,18 @@ async function start(order: Extract<Order, { type: 'start' }>): Promise<void> {
       reread,
       sessionKey: Buffer.from(order.sessionKey, 'base64'),
       worker,
+      ...(config.store === 'memory' && { store: sharedStore(config.workers) }),
     })
     report({ type: 'serving', url: sluice.url })
   } catch (error) {
     const { text, exitCode } = failureOf(error)
     report({ type: 'failed', text, exitCode }, () => process.exit(exitCode))
   }
+}
+
+/** Limits hold for all workers together. */
+function sharedStore(workers: number): WorkerStore {
+  return new WorkerStore({ clock: systemClock, backend: limits, processes: workers })
 }
 
 /** @param timeoutMs default: the configuration's */
