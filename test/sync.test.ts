@@ -63,6 +63,18 @@ test('a synchronous chain makes no promise for an event stream', () => {
   assert.match(exchange.reply.text, /"progress":10/)
 })
 
+test('asking again after an edit makes no promise', () => {
+  let asked = 0
+  const chain = tableOf([{ recheck: true, hooks: { request: () => void asked++ } }, ...CHAIN])
+  const exchange = memoryExchange(chain, jsonUpstream(ANSWER), CALL)
+  assert.equal(
+    promisesOf(() => exchange.relay.start()),
+    0,
+  )
+  assert.equal(asked, 2)
+  assert.equal(exchange.relay.finished, true)
+})
+
 test('a refusal makes no promise', () => {
   const denied = tableOf([...CHAIN, { hooks: { request: () => Verdict.deny('denied', 'no') } }])
   const exchange = memoryExchange(denied, jsonUpstream(ANSWER), CALL)

@@ -27,6 +27,7 @@ export default defineInterceptor({
     },
   },
   onFailure: 'closed',
+  recheck: true,
   create(_options, { accessControl }) {
     if (accessControl === null) throw new Error('the policy lacks "access_control", with default_policy and clients')
     const rights = new Rights(accessControl)

@@ -48,6 +48,11 @@ export interface InterceptorDefinition<O, S> {
    * would get what they may not ask for. Elsewhere is a policy error. Default false.
    */
   readonly answers?: boolean
+  /**
+   * Whether its request hook decides by what is asked for: rights, validity. Then it is called again, once, for a request
+   * that an entry behind it has changed, before that is sent: what counts is what the server gets. Default false.
+   */
+  readonly recheck?: boolean
   /** Limit for the promise a hook returns. Default 5000. */
   readonly timeoutMs?: number
   /** Called once for each chain entry, at load. A throw is a policy error. */

@@ -31,6 +31,11 @@ export class BelowTable implements PlanTable {
     return below
   }
 
+  /** Those of the whole policy: what an entry below changes is decided by the entries above, too. */
+  rechecks(server: string, method: string, name: string, client: string): readonly Step[] {
+    return this.whole.rechecks(server, method, name, client)
+  }
+
   /** Nobody hears what the server sends on its own: it goes nowhere. */
   looksAtStreams(): boolean {
     return false

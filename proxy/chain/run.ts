@@ -3,6 +3,7 @@ import type { WireMessage } from '../message/message.ts'
 import type { Phase, Step } from '../policy/plan.ts'
 import type { LiveExchange } from './exchange.ts'
 import { failure, illegal, invoke, isLegal } from './guard.ts'
+import { recheckPhase } from './recheck.ts'
 
 /** A step's refusal, reply or drop. */
 export interface Decision {
@@ -45,7 +46,11 @@ export function runPhase(
     }
     const { body, envelope, edits } = message
     const answer = runStep(step, message, exchange)
-    if (answer === undefined) continue
+    if (answer === undefined) {
+      const changed = message.body === body ? null : recheckPhase(exchange, phase, message, i)
+      if (changed !== null) return runPhase(owner, exchange, changed, message, 0)
+      continue
+    }
     if (isPromise(answer)) {
       new Waiting(owner, exchange, phase, message, i, step, body, envelope, edits).wait(answer)
       return PENDING
@@ -96,9 +101,20 @@ function recordStep(
     direction: message.direction,
     action: verdict === undefined ? 'edit' : verdict.action,
     code: verdict === undefined ? null : verdict.code,
-    reason: verdict === undefined ? `${before.length} -> ${message.byteLength} bytes` : verdict.reason,
+    reason: verdict === undefined ? editText(message, exchange, before) : verdict.reason,
   })
 }
+
+/** What became of a message, for the record: of a request that was sent under another name, that name too. */
+function editText(message: WireMessage, exchange: LiveExchange, before: Buffer): string {
+  const sizes = `${before.length} -> ${message.byteLength} bytes`
+  if (message !== exchange.request) return sizes
+  if (message.method === exchange.method && message.name === exchange.name) return sizes
+  return `${sizes}, now ${message.method} ${message.name}`.slice(0, MAX_EDIT_TEXT)
+}
+
+/** Longest text about an edit: names are a peer's to choose. */
+const MAX_EDIT_TEXT = 300
 
 /** Whether a refusal is what became of a failure, which has its own record. */
 function isTold(step: Step, exchange: LiveExchange, verdict: Verdict): boolean {
@@ -190,8 +206,13 @@ class Waiting {
       this.owner.phaseDone(this.message, this.phase, { verdict, step: this.step, index: this.index })
       return
     }
-    const decision = runPhase(this.owner, this.exchange, this.phase, this.message, this.index + 1)
-    if (decision !== PENDING) this.owner.phaseDone(this.message, this.phase, decision)
+    const { owner, exchange, phase, message, index } = this
+    const changed = message.body === this.before ? null : recheckPhase(exchange, phase, message, index)
+    const decision =
+      changed === null
+        ? runPhase(owner, exchange, phase, message, index + 1)
+        : runPhase(owner, exchange, changed, message, 0)
+    if (decision !== PENDING) owner.phaseDone(message, phase, decision)
   }
 }
 

@@ -83,7 +83,7 @@ function buildPhase(entries: readonly AppliedEntry[], kind: Kind, direction: Dir
   if (steps.length === 0) return null
   const need = steps.reduce<Need>((most, step) => closer(most, step.need), 'envelope')
   const edits = steps.some(step => step.edits)
-  return Object.freeze({ steps: Object.freeze(steps), need, edits, maxBytes: mostBytes(steps) })
+  return Object.freeze({ steps: Object.freeze(steps), need, edits, maxBytes: mostBytes(steps), again: 0 })
 }
 
 /** Steps that take any size read no more than the envelope: they are no reason to hold more than the default. */

@@ -130,6 +130,7 @@ function makeStep(parts: EntryParts, hooks: Hooks<unknown>, look: Look, kind: Ki
     tooBig: raw.too_big ?? look.tooBig ?? (onFailure === 'closed' ? 'deny' : 'skip'),
     onFailure,
     timeoutMs: raw.timeout ?? interceptor.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    recheck: kind === 'request' && interceptor.recheck === true,
     answer: raw.answer,
   })
 }

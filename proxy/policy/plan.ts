@@ -36,6 +36,8 @@ export interface Step {
   readonly tooBig: 'skip' | 'deny'
   readonly onFailure: 'open' | 'closed'
   readonly timeoutMs: number
+  /** Whether it runs again on a request that an entry behind it has changed. */
+  readonly recheck: boolean
   /** How a refusal of a `tools/call` is worded; `auto` = by the error table's `actionable`. */
   readonly answer: 'auto' | 'result' | 'error'
 }
@@ -47,6 +49,8 @@ export interface Phase {
   readonly edits: boolean
   /** The largest `maxBytes` of its steps: no more than this is ever buffered. */
   readonly maxBytes: number
+  /** How many of its first steps run again because of an edit: what these change is not checked once more. */
+  readonly again: number
 }
 
 /** The phases of one direction; `null` = nobody looks, bytes are piped. */
@@ -78,6 +82,8 @@ export interface PlanTable {
    * could match one of the server-to-client methods applies.
    */
   find(server: string, method: string, name: string, client: string): Plan
+  /** The steps that decide by what is asked for, for a request that an entry has changed; in file order. */
+  rechecks(server: string, method: string, name: string, client: string): readonly Step[]
   /** Whether any server-to-client request or notification on this server could be looked at for this client. */
   looksAtStreams(server: string, client: string): boolean
   /** Counts an exchange in; the table is closed after it was replaced and its last exchange was released. */

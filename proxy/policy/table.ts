@@ -2,7 +2,7 @@ import { applied, buildPlan, EMPTY_PLAN, planKey } from './build-plan.ts'
 import type { ChainEntry, DirectedStep } from './chain-entry.ts'
 import { closeEntries } from './entry-life.ts'
 import { METHODS, STREAM_METHOD } from './methods.ts'
-import type { Plan, PlanTable } from './plan.ts'
+import type { Plan, PlanTable, Step } from './plan.ts'
 import { type PlanCache, PlanCaches } from './plan-cache.ts'
 
 /** The most plans that are remembered by name or client; beyond it, those not used lately are forgotten. */
@@ -10,6 +10,8 @@ export const MAX_CACHED_PLANS = 10_000
 
 /** Distinct plans that are shared between names. */
 const MAX_SHARED_PLANS = 1000
+
+const NO_STEPS: readonly Step[] = Object.freeze([])
 
 /** What is known about one (server, method). */
 interface MethodPlans {
@@ -72,6 +74,10 @@ export class PolicyTable implements PlanTable {
     const plans = this.#plans.get(server)?.get(method) ?? this.#learn(server, method)
     if (plans === null) return this.#findStranger(server, method, name, client)
     return plans.plan ?? this.#narrow(plans, server, method, name, client)
+  }
+
+  rechecks(server: string, method: string, name: string, client: string): readonly Step[] {
+    return this.find(server, method, name, client).toServer.request?.steps.filter(step => step.recheck) ?? NO_STEPS
   }
 
   looksAtStreams(server: string, client: string): boolean {

@@ -131,7 +131,7 @@ export class ProbeExchange {
     if (step === null) return Promise.resolve(null)
     const watched: Step = { ...step, hooks: watchHooks(step, this.watch) }
     const { need, edits, maxBytes } = step
-    const phase: Phase = { steps: [watched], need, edits, maxBytes }
+    const phase: Phase = { steps: [watched], need, edits, maxBytes, again: 0 }
     return new Promise((resolve, reject) => {
       const phaseDone = (_: WireMessage, __: Phase, decision: Decision | null): void => resolve(decision)
       const owner = { phaseDone, fault: reject }

@@ -55,6 +55,7 @@ export function probeTable(entry: string): PlanTable {
     slots: 1,
     entries: [entry],
     find: () => NO_PLAN,
+    rechecks: () => [],
     looksAtStreams: () => false,
     retain() {},
     release() {},

@@ -19,6 +19,7 @@ export interface Entry {
   readonly mode?: 'enforce' | 'shadow'
   readonly timeoutMs?: number
   readonly answer?: 'auto' | 'result' | 'error'
+  readonly recheck?: boolean
 }
 
 const JSON_LOOK: Look = { need: 'json', edits: true }
@@ -37,6 +38,7 @@ export function tableOf(entries: readonly Entry[]): PlanTable & { retained: numb
     entries: steps.map(({ entry }) => entry),
     retained: 0,
     find: () => plan,
+    rechecks: () => plan.toServer.request?.steps.filter(step => step.recheck) ?? [],
     looksAtStreams: () => plan.toClient.request !== null || plan.toClient.notification !== null,
     retain() {
       this.retained++
@@ -60,6 +62,7 @@ function stepOf(entry: Entry, slot: number): Step {
     tooBig: 'deny',
     onFailure: entry.onFailure ?? 'closed',
     timeoutMs: entry.timeoutMs ?? 5_000,
+    recheck: entry.recheck ?? false,
     answer: entry.answer ?? 'auto',
   }
 }
@@ -69,7 +72,7 @@ function phases(entries: readonly Entry[], steps: readonly Step[]): Phases {
     const those = steps.filter(step => entries[step.slot]?.hooks[kind] !== undefined)
     if (those.length === 0) return null
     const look = entries[those[0]?.slot ?? 0]?.looks?.[kind] ?? JSON_LOOK
-    return { steps: those, need: look.need, edits: true, maxBytes: 4 * 1024 * 1024 }
+    return { steps: those, need: look.need, edits: true, maxBytes: 4 * 1024 * 1024, again: 0 }
   }
   return { request: phase('request'), response: phase('response'), notification: phase('notification') }
 }
