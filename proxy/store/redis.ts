@@ -20,6 +20,8 @@ export interface RedisStoreOptions {
 
 /** After this nobody believes any more that a process which is silent still holds its places. */
 const HOLDER_TTL_MS = 30_000
+/** It is said at most this often that Redis is down. */
+const NOTICE_INTERVAL_MS = 10_000
 
 /**
  * What instances share, in Redis: one server, a Cluster, or a master that Sentinels name. The state keys are in
@@ -35,6 +37,9 @@ export class RedisStore implements Store {
   readonly #leases: Leases
   readonly #places: Places
   #isUp: boolean | null = null
+  /** Whether the log says that it is down, and since when. */
+  #isTold = false
+  #toldAt = Number.NEGATIVE_INFINITY
   #isClosed = false
 
   constructor({ place, prefix, processes, clock, windowClock }: RedisStoreOptions) {
@@ -112,14 +117,15 @@ export class RedisStore implements Store {
     const name = `${this.#prefix}q:${window}:${key}`
     const now = this.#now()
     const numbers = [limit, windowMs, burst, ask.min, ask.need, ask.extra, spend ? 1 : 0]
-    const [granted, remaining, retryMs, validMs] = await this.#client.sluiceQuota(name, window, ...numbers, now)
+    const answer = await this.#heard(this.#client.sluiceQuota(name, window, ...numbers, now))
+    const [granted, remaining, retryMs, validMs] = answer
     return { granted, remaining, retryMs, validMs: validMs < 0 ? Number.POSITIVE_INFINITY : validMs }
   }
 
   async #hold(key: string, count: number, limit: number): Promise<boolean> {
     const most = Number.isFinite(limit) ? limit : -1
     const args = [this.#holder, count, most, HOLDER_TTL_MS, this.#now()]
-    return (await this.#client.sluicePlaces(`${this.#prefix}p:${key}`, ...args)) === 1
+    return (await this.#heard(this.#client.sluicePlaces(`${this.#prefix}p:${key}`, ...args))) === 1
   }
 
   #now(): string {
@@ -138,19 +144,36 @@ export class RedisStore implements Store {
     }
   }
 
+  /** A server may be there and yet do nothing for us: no memory, no rights, no answer. */
+  async #heard<T>(answer: Promise<T>): Promise<T> {
+    try {
+      const heard = await answer
+      if (this.#isUp === false) this.#up()
+      return heard
+    } catch (error) {
+      this.#down(error as Error)
+      throw error
+    }
+  }
+
   #up(): void {
-    if (this.#isUp === false) channels.notice.publish({ level: 'info', text: 'redis can be reached again', fields: {} })
+    if (this.#isTold) channels.notice.publish({ level: 'info', text: 'redis can be reached again', fields: {} })
+    this.#isTold = false
     this.#isUp = true
     this.#leases.resume()
     this.#places.renew()
   }
 
-  /** Says it once; reasons hold addresses, never credentials. */
+  /** Says it once, and not over and over where it comes and goes; reasons hold addresses, never credentials. */
   #down(error: Error | null): void {
     if (this.#isUp === false || this.#isClosed) return
     if (error === null && this.#isUp === null) return
     this.#isUp = false
     this.#leases.suspend()
+    const now = performance.now()
+    if (now - this.#toldAt < NOTICE_INTERVAL_MS) return
+    this.#toldAt = now
+    this.#isTold = true
     const fields = { error: reasonOf(error) }
     channels.notice.publish({ level: 'warn', text: 'redis cannot be reached; trying again', fields })
   }

@@ -222,6 +222,31 @@ describe('Redis with a password', NEEDS_REDIS, () => {
   })
 })
 
+describe('Redis that does nothing for us', NEEDS_REDIS, () => {
+  const scope = suiteScope()
+
+  it('counts as down until it does', async () => {
+    const redis = await startRedis(scope)
+    const notices: Notice[] = []
+    const listen = (notice: unknown): void => void notices.push(notice as Notice)
+    channels.notice.subscribe(listen)
+    scope.after(() => void channels.notice.unsubscribe(listen))
+    const store = await openStore(scope, redis.place)
+    const admin = redis.connect()
+    await admin.call('CONFIG', 'SET', 'maxmemory', '1')
+    const rule = quota(5, 60_000, { whenDown: 'local' })
+    assert.equal(await takes(store, 'k', 9, rule), 5)
+    assert.equal(notices.length, 1)
+    assert.match(JSON.stringify(notices[0]), /OOM/)
+    await admin.call('CONFIG', 'SET', 'maxmemory', '0')
+    await until(() => {
+      void store.take('other', 1, rule)
+      return notices.length === 2
+    }, 'it to be used again')
+    assert.equal(notices[1]?.level, 'info')
+  })
+})
+
 describe('Redis behind Sentinels', NEEDS_REDIS, () => {
   const scope = suiteScope()
 
