@@ -47,9 +47,13 @@ export class SingleFlight<T> {
     return ticket
   }
 
-  /** The caller of this tag is not interested any more. */
+  /**
+   * The caller of this tag is not interested any more: if it leads, another one does from now on. One that waits stays; it
+   * has fetched nothing that could be called off.
+   */
   leaveAs(tag: string): void {
-    this.#byTag.get(tag)?.leave()
+    const ticket = this.#byTag.get(tag)
+    if (ticket?.leads === true) ticket.leave()
   }
 
   /** What is fetched now is out of date: those who come from now on begin anew. */
@@ -124,6 +128,11 @@ export class Ticket<T> {
   /** Whether others may be waiting for what this one fetches. */
   get leads(): boolean {
     return this.#flight !== null && this.#flight.leader === this
+  }
+
+  /** How many wait for it. */
+  get awaitedBy(): number {
+    return this.#flight !== null && this.#flight.leader === this ? this.#flight.waiting.size : 0
   }
 
   /** What the leader got; `null` = fetch it yourself. Never rejects. A leader, or who is alone, has nothing to wait for. */

@@ -8,6 +8,7 @@ describe('SingleFlight', () => {
     const leader = flights.join('a')
     const others = [flights.join('a'), flights.join('a')]
     assert.deepEqual([leader.leads, leader.value, others[0]?.leads], [true, null, false])
+    assert.deepEqual([leader.awaitedBy, others[0]?.awaitedBy], [2, 0])
     leader.done('x')
     assert.deepEqual(await Promise.all(others.map(ticket => ticket.value)), ['x', 'x'])
     assert.equal(flights.size, 0)
@@ -64,12 +65,14 @@ describe('SingleFlight', () => {
     const flights = new SingleFlight<string>()
     flights.join('a', 'first')
     const second = flights.join('a', 'second')
+    assert.equal(flights.join('b').awaitedBy, 0)
     flights.leaveAs('nobody')
+    flights.leaveAs('second')
     flights.leaveAs('first')
     assert.deepEqual([await second.value, second.leads], [null, true])
     flights.leaveAs('first')
     flights.leaveAs('second')
-    assert.equal(flights.size, 0)
+    assert.equal(flights.has('a'), false)
   })
 
   it('forgets what is out of date: who came before gets it, who comes later does not', async () => {
