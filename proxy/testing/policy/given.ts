@@ -4,6 +4,7 @@ import type { JsonObject } from '../../api/index.ts'
 import { WireMessage } from '../../message/message.ts'
 import { ScanFault, scan } from '../../message/scan.ts'
 import type { RawGiven } from '../../policy/test-schema.ts'
+import { expandRepeats } from './repeat.ts'
 
 /** Nesting that a message of a test may have. */
 const MAX_DEPTH = 1000
@@ -21,11 +22,15 @@ export function givenMessage(given: RawGiven, baseDir: string): WireMessage {
 function givenBody(given: RawGiven, baseDir: string): Buffer {
   if (given.message_file !== undefined) return recorded(resolve(baseDir, given.message_file))
   if (typeof given.message === 'string') return Buffer.from(given.message.trim())
-  if (given.message !== undefined) return encode(given.message)
+  if (given.message !== undefined) return encode(expand(given.message))
   if (given.call !== undefined) {
-    return encode({ method: 'tools/call', params: { name: given.call, arguments: given.arguments ?? {} } })
+    return encode({ method: 'tools/call', params: { name: given.call, arguments: expand(given.arguments ?? {}) } })
   }
-  return encode({ method: given.method, ...(given.params === undefined ? {} : { params: given.params }) })
+  return encode({ method: given.method, ...(given.params === undefined ? {} : { params: expand(given.params) }) })
+}
+
+function expand(value: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return expandRepeats(value) as Record<string, unknown>
 }
 
 function recorded(file: string): Buffer {
@@ -48,7 +53,7 @@ function encode(message: Readonly<Record<string, unknown>>): Buffer {
 
 /** A message that the server sends on its own: a notification, unless it has an id. */
 export function encodeEvent(event: Readonly<Record<string, unknown>> | string): string {
-  return typeof event === 'string' ? event.trim() : JSON.stringify({ jsonrpc: '2.0', ...event })
+  return typeof event === 'string' ? event.trim() : JSON.stringify({ jsonrpc: '2.0', ...expand(event) })
 }
 
 /** What a server that nobody said anything about answers. */

@@ -5,6 +5,7 @@ import type { RawGiven } from '../../policy/test-schema.ts'
 import type { UpstreamRequest, UpstreamSink } from '../../upstream/upstream.ts'
 import { answerWith } from '../memory-upstream.ts'
 import { defaultResult, encodeEvent } from './given.ts'
+import { expandRepeats } from './repeat.ts'
 
 /** A server that answers the client's message as a test says, and whatever else it is asked in a harmless way. */
 export class ScriptedServer {
@@ -30,7 +31,7 @@ export class ScriptedServer {
 
   private answerTheOne(sink: UpstreamSink, asked: JsonObject): void {
     const { result, error, events } = this.given
-    const outcome = error === undefined ? { result: result ?? this.harmless(asked) } : { error }
+    const outcome = error === undefined ? { result: expandRepeats(result) ?? this.harmless(asked) } : { error }
     const answer = encode(asked, outcome)
     if (events === undefined) {
       answerWith(sink, 200, 'application/json', answer)

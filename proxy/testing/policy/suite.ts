@@ -8,6 +8,7 @@ import { describe, judge } from './expect.ts'
 import { givenMessage } from './given.ts'
 import { expectationProblem } from './match-value.ts'
 import { Rehearsal, type RehearsalInput } from './rehearsal.ts'
+import { expandRepeats } from './repeat.ts'
 
 /** The tests of one file. */
 export interface TestSource {
@@ -155,6 +156,7 @@ function serverOf(when: RawGiven, servers: readonly string[]): string {
 function messageFault(when: RawGiven, baseDir: string): string | null {
   try {
     givenMessage(when, baseDir)
+    expandRepeats([when.result, when.events])
     return null
   } catch (error) {
     return (error as Error).message

@@ -139,6 +139,11 @@ describe('a test of a policy', () => {
     ],
     ['what is written', acting('nothing'), '{ when: { client: agent, call: a }, then: { audit: { client: agent } } }'],
     [
+      'long texts',
+      acting('nothing'),
+      '{ when: { call: a, arguments: { s: { $repeat: ab, times: 3 } }, result: { l: [{ $repeat: c, times: 2 }] } }, then: { arguments: { s: ababab }, result: { l: [cc] } } }',
+    ],
+    [
       'a recorded message',
       acting('nothing'),
       `{ when: { message: '{"jsonrpc":"2.0","id":"x","method":"ping"}' }, then: allowed }`,
@@ -214,6 +219,10 @@ describe('a test that makes no sense', () => {
     ],
     ['<<: { when: { message: \'{"id":1}\' }, then: allowed }', /when: not a JSON-RPC message/],
     ['<<: { when: { call: a }, then: { result: { $has: 1 } } }', /then: unknown operator "\$has"/],
+    [
+      '<<: { when: { call: a, result: { x: { $repeat: y } } }, then: allowed }',
+      /expected \{ \$repeat: TEXT, times: NUMBER \}/,
+    ],
     ['<<: { when: { message_file: not-there.json }, then: allowed }', /not-there\.json: ENOENT/],
   ]
   for (const [test, message] of wrong) {
