@@ -4,8 +4,11 @@ type Reviver = (key: string, value: unknown, context: { readonly source?: string
 const parse = JSON.parse as (text: string, reviver?: Reviver) => Json
 const rawJson = (JSON as unknown as { rawJSON(text: string): Json }).rawJSON
 
-/** Numbers that `JSON.stringify` may not write as they were: too many digits, an end of zeros, an exponent, a minus zero. */
-const INEXACT = /[\d.]{16}|\.\d*0(?!\d)|\d[eE]|-0|\.0{6}/
+/**
+ * Numbers that `JSON.stringify` may not write as they were: too many digits, an end of zeros, an exponent, a minus zero. What
+ * begins with a quote is none: every message has a `"2.0"`.
+ */
+const INEXACT = /[\d.]{16}|(?<!"\d*)\.\d*0(?!\d)|\d[eE]|-0|\.0{6}/
 
 /**
  * Parses JSON so that `JSON.stringify` gives every number back as it was: one that would change (`9007199254740993`,
