@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import { addAudit } from './audit.ts'
 import { collect, hostPort, hostPortOrOff, logLevel, percent, serverName, workers } from './option-values.ts'
 import type { RunFlags } from './settings.ts'
+import { addTools } from './tools.ts'
 import { version } from './version.ts'
 
 const INTRO = `Sluice stands in front of MCP servers: every JSON-RPC message, in both directions,
@@ -68,6 +69,7 @@ export function program(): Command {
   addKey(root)
   addSchema(root)
   addAudit(root)
+  addTools(root)
   for (const command of root.commands) command.exitOverride()
   return root
 }
