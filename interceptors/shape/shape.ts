@@ -1,4 +1,14 @@
-import { defineInterceptor, type Exchange, type Hooks, type JsonObject, type Message, parseExact, Verdict } from '#api'
+import {
+  type Count,
+  defineInterceptor,
+  type Environment,
+  type Exchange,
+  type Hooks,
+  type JsonObject,
+  type Message,
+  parseExact,
+  Verdict,
+} from '#api'
 import { eraOf } from './era.ts'
 import { isRecord } from './json.ts'
 import { Keeper, type Kept, URI_PREFIX } from './keeper.ts'
@@ -11,7 +21,6 @@ import { shapeResult } from './shape-result.ts'
 const MAX_BYTES = 16 * 1024 * 1024
 /** About what it costs to say that something was cut: for less than that nothing is. */
 const NOTICE_BYTES = 512
-const ALWAYS = ['tools/call', 'tools/list']
 const ADVERTISING = ['initialize', 'server/discover', 'resources/list', 'resources/templates/list']
 
 /**
@@ -23,11 +32,18 @@ export default defineInterceptor<Options>({
   summary: 'Cuts large results of tools, says what was cut, and keeps the whole behind a link for a while.',
   options,
   looks: {
-    request: { need: 'envelope', methods: ['resources/read'], directions: ['toServer'] },
+    request: {
+      need: 'envelope',
+      methods: ['resources/read'],
+      // What was cut for a tool that `match` names must be readable, and its schema mended.
+      always: ['resources/read'],
+      directions: ['toServer'],
+    },
     response: {
       need: 'json',
       edits: true,
-      methods: [...ALWAYS, ...ADVERTISING],
+      methods: ['tools/call', 'tools/list', ...ADVERTISING],
+      always: ['tools/list', ...ADVERTISING],
       directions: ['toClient'],
       maxBytes: MAX_BYTES,
     },
@@ -40,12 +56,13 @@ export default defineInterceptor<Options>({
       keeper,
       environment.counter(
         'sluice_result_tokens_saved_total',
-        'Tokens (estimated as bytes / 4) that results lost on their way to clients.',
-        ['server', 'tool'],
+        'Tokens that results of tools got shorter by, estimated as bytes of text / 4.',
+        ['tool'],
       ),
+      environment.applies,
     )
     const hooks: Hooks = {
-      methods: { response: checked.advertise ? [...ALWAYS, ...ADVERTISING] : ALWAYS },
+      methods: { response: ['tools/call', 'tools/list', ...(checked.advertise ? ADVERTISING : [])] },
       request: (message, exchange) =>
         message.name.startsWith(URI_PREFIX)
           ? readPage(keeper, message.name, exchange, environment.clock.now())
@@ -72,20 +89,28 @@ async function readPage(keeper: Keeper, uri: string, exchange: Exchange, nowMs: 
 class Shaper {
   readonly #rules: readonly Rule[]
   readonly #keeper: Keeper
-  readonly #count: (by: number, server: string, tool: string) => void
+  readonly #count: Count
+  readonly #applies: Environment['applies']
 
-  constructor(rules: readonly Rule[], keeper: Keeper, count: (by: number, server: string, tool: string) => void) {
+  constructor(rules: readonly Rule[], keeper: Keeper, count: Count, applies: Environment['applies']) {
     this.#rules = rules
     this.#keeper = keeper
     this.#count = count
+    this.#applies = applies
   }
 
   response(message: Message, exchange: Exchange): Verdict | undefined | Promise<undefined> {
     if (message.method === 'tools/call') return this.#shape(message, exchange)
-    if (message.method === 'tools/list') mendSchemas(message, tool => this.#ruleFor(exchange, tool))
+    if (message.method === 'tools/list') mendSchemas(message, tool => this.#listedRule(exchange, tool))
     else if (message.method.startsWith('resources/')) return emptyList(message, eraOf(exchange).modern)
     else advertise(message)
     return undefined
+  }
+
+  /** The rule that results of a listed tool will meet. */
+  #listedRule(exchange: Exchange, tool: string): Rule | null {
+    const { server, principal } = exchange
+    return this.#applies(server, 'tools/call', tool, principal.id) ? this.#ruleFor(exchange, tool) : null
   }
 
   #ruleFor(exchange: Exchange, tool: string): Rule | null {
@@ -100,7 +125,7 @@ class Shaper {
     const kept = this.#edit(message, exchange, rule)
     const saved = Math.floor((before - message.byteLength) / BYTES_PER_TOKEN)
     if (saved > 0) {
-      this.#count(saved, exchange.server, message.name)
+      this.#count(saved, message.name)
       exchange.note('tokens_saved', saved)
     }
     return kept?.stored.then(() => undefined)

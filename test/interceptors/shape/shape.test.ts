@@ -308,6 +308,8 @@ describe('the list of tools', () => {
     assert.equal(await listed({ max_items: 1, tools: 'other' }), answer)
     assert.equal(await listed({ max_items: 1, clients: 'other' }), answer)
     assert.equal(await listed({ leave: true }), answer)
+    const elsewhere = await start({ max_items: 1 }, {}, { match: { name: 'other' } })
+    assert.equal((await elsewhere.response(answer, { method: 'tools/list' }, AGENT)).message.text, answer)
   })
 })
 

@@ -29,6 +29,7 @@ const RESULT = {
 const POLICY = `
 interceptors:
   - use: shape
+    match: { method: tools/call, name: search }
     options:
       rules: [{ tools: search, drop: [total], max_items: 5 }]
       advertise: true
