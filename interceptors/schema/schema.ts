@@ -47,6 +47,8 @@ export default defineInterceptor<Options, State>({
     },
   },
   onFailure: 'closed',
+  // What counts is what the server gets, whatever an entry behind this one makes of a call.
+  recheck: true,
   timeoutMs: LEARN_TIMEOUT_MS,
   create,
 })

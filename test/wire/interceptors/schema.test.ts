@@ -14,7 +14,7 @@ import {
   result,
   rpc,
 } from '../../helpers/mcp-messages.ts'
-import { type Pair, startPair } from '../../helpers/proxy.ts'
+import { interceptor, type Pair, startPair } from '../../helpers/proxy.ts'
 import type { RecordedRequest, Script } from '../../helpers/scripted-upstream.ts'
 import { connectSdk, PEERS } from '../../helpers/sdk-clients.ts'
 import { parseSse, sseEvent } from '../../helpers/sse.ts'
@@ -176,6 +176,26 @@ describe('schema over sockets', () => {
     const denied = await (await send(t, url, callOf('weather', {}))).json()
     assert.equal(denied.error.message, 'Access denied: anonymous -> s.weather')
     assert.equal(server.lists.length, 2)
+  })
+
+  test('checks again what an interceptor behind it has changed', async t => {
+    const server = new Server()
+    const change = interceptor('change', {
+      request: message => {
+        if (message.method !== 'tools/call') return
+        message.edit(json => {
+          const { arguments: args } = json.params as { arguments: { city: unknown } }
+          args.city = args.city === 'Bern' ? 5 : 'Basel'
+        })
+      },
+    })
+    const policy = 'interceptors: [{ use: schema }, { use: change }]'
+    const { url } = await startPair(t, server.script, { policy, interceptors: [change] })
+    const bad = await (await send(t, url, callOf('weather', { city: 'Bern' }))).json()
+    assert.match(bad.result.content[0].text, /city: expected string, got number/)
+    assert.equal(server.calls.length, 0)
+    await (await send(t, url, callOf('weather', { city: 'Chur' }))).text()
+    assert.equal(server.calls[0]?.json().params.arguments.city, 'Basel')
   })
 
   test('counts what it finds', async t => {
