@@ -65,7 +65,11 @@ function toData(document: Document, file: string, diagnostics: Diagnostic[]): un
   try {
     return document.toJS({ maxAliasCount: MAX_ALIASES })
   } catch (error) {
-    diagnostics.push({ file, line: 0, column: 0, severity: 'error', text: (error as Error).message })
+    const { message } = error as Error
+    const text = message.startsWith('Excessive alias')
+      ? 'anchors (&a, *a) that unfold to too much: write it out'
+      : message
+    diagnostics.push({ file, line: 0, column: 0, severity: 'error', text })
     return null
   }
 }

@@ -9,7 +9,7 @@ import { loadPolicies } from './load.ts'
 import type { Registry } from './registry.ts'
 import { type ResolvedEntry, resolveEntries } from './resolve-entries.ts'
 import { PolicyTable } from './table.ts'
-import { accessWarnings, entryWarnings, hookWarnings } from './warnings.ts'
+import { accessWarnings, entryWarnings, hookWarnings, unreachableWarnings } from './warnings.ts'
 import { type ReadWhens, readWhens } from './when/read-whens.ts'
 import type { When } from './when/when.ts'
 
@@ -66,6 +66,7 @@ export async function compilePolicies(input: PolicyInput): Promise<CompiledPolic
   for (const entry of entries) found.push(...entryWarnings(entry, input.servers))
   refuse(found, files, false)
   const chain = await createChain(active, whens, input, access.accessControl, found)
+  found.push(...unreachableWarnings(active, chain, access.accessControl))
   try {
     refuse(found, files, input.strict)
   } catch (error) {

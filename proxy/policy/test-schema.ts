@@ -67,7 +67,7 @@ const expected = z
     audit: z.unknown().optional().meta({ description: 'fields of the line that audit writes' }),
   })
   .refine(one => VERDICTS.filter(verdict => one[verdict] !== undefined).length <= 1, {
-    error: `expected at most one of ${VERDICTS.join(', ')}`,
+    error: `more than one verdict: write one of ${VERDICTS.join(', ')}`,
   })
 
 const then = z.union([word, expected], {
@@ -97,7 +97,7 @@ export const testSchema = z
   })
   .superRefine((test, context) => {
     if ((test.then === undefined) === (test.steps === undefined)) {
-      context.addIssue({ code: 'custom', message: 'expected either "then" or "steps"' })
+      context.addIssue({ code: 'custom', message: 'there must be "then" or "steps", and not both' })
     }
     const steps = test.steps ?? [{ when: {} }]
     for (const [i, { when }] of steps.entries()) {
@@ -118,10 +118,13 @@ export function mergeGiven(all: RawGiven, own: RawGiven): RawGiven {
 
 function messageProblem(when: RawGiven): string | null {
   const given = SOURCES.filter(key => when[key] !== undefined)
-  if (given.length !== 1) return `expected one of ${SOURCES.join(', ')}, got ${given.join(' and ') || 'none'}`
+  if (given.length === 0) return `no message: write one of ${SOURCES.join(', ')}`
+  if (given.length > 1) return `more than one message (${given.join(', ')}): write one`
   if (when.arguments !== undefined && when.call === undefined) return '"arguments" belong to "call"'
   if (when.params !== undefined && when.method === undefined) return '"params" belong to "method"'
-  return when.result !== undefined && when.error !== undefined ? 'expected "result" or "error", got both' : null
+  return when.result !== undefined && when.error !== undefined
+    ? 'both "result" and "error": a server answers with one'
+    : null
 }
 
 /** A file of tests beside a policy: `NAME.test.yaml`. */

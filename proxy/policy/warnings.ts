@@ -1,4 +1,4 @@
-import type { Direction, GlobList, Kind } from '../api/index.ts'
+import type { AccessControl, Direction, GlobList, Kind } from '../api/index.ts'
 import type { Diagnostic } from '../base/diagnostic.ts'
 import { suggest, suggestion } from '../base/suggest.ts'
 import { acts, type ChainEntry } from './chain-entry.ts'
@@ -33,6 +33,31 @@ export function accessWarnings(entry: ResolvedEntry): Diagnostic[] {
   if (!matcher.directions.includes('toServer')) paths.push(['match', 'direction'])
   if (entry.raw.when !== undefined) paths.push(['when'])
   return paths.map(path => warn(entry, path, 'what does not fit here passes without access control'))
+}
+
+/** What stands behind `access` and is meant for clients whom that lets nothing do. Its `end` would still run. */
+export function unreachableWarnings(
+  active: readonly ResolvedEntry[],
+  chain: readonly ChainEntry[],
+  accessControl: AccessControl | null,
+): Diagnostic[] {
+  const guard = active.findIndex(({ interceptor, raw }) => interceptor.name === 'access' && raw.mode === 'enforce')
+  if (guard === -1 || accessControl === null || accessWarnings(active[guard] as ResolvedEntry).length > 0) return []
+  return active.flatMap((entry, place) => {
+    const made = chain.find(one => one.name === entry.name)
+    const clients = entry.matcher.client.patterns
+    if (place <= guard || made?.end !== null || !clients.every(client => mayNothing(client, accessControl))) return []
+    const hint =
+      clients.length === 1 ? suggestion(clients[0] as string, [...accessControl.clients.keys()], 'there are') : ''
+    return [warn(entry, ['match', 'client'], `access denies these clients everything, so this entry never runs${hint}`)]
+  })
+}
+
+function mayNothing(client: string, { clients, defaultPolicy }: AccessControl): boolean {
+  if (/[*?[{\\!]/.test(client)) return false
+  const rules = clients.get(client) ?? clients.get('*')
+  const servers = rules?.allowedServers ?? null
+  return servers === null ? defaultPolicy === 'deny' : servers.length === 0
 }
 
 function warn(entry: ResolvedEntry, path: (string | number)[], text: string): Diagnostic {

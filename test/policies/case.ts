@@ -1,15 +1,18 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { Interceptor } from '../../proxy/api/index.ts'
 import { formatDiagnostic, LoadError } from '../../proxy/base/diagnostic.ts'
 import { compilePolicies, type PolicyInput } from '../../proxy/policy/compile.ts'
 import { explain, type Question } from '../../proxy/policy/explain.ts'
+import { Registry } from '../../proxy/policy/registry.ts'
 import { registry } from './interceptors.ts'
 
 /**
  * A case is a file: the policy, a line of ten dashes, then the text of `explain`, or of the errors. Warnings stand
  * before the explanation. Comments at its beginning set the scene:
  *
+ * `# with: NAME NAME` (interceptors that come with the proxy; default: those of `interceptors.ts`) ·
  * `# ask: SERVER METHOD [NAME] [as CLIENT]` · `# env: NAME=VALUE` · `# strict` · `# files: a.yaml b.yaml` (default: policy.yaml)
  *
  * `===== b.yaml` begins another file.
@@ -58,7 +61,7 @@ function writeFiles(dir: string, given: string): void {
 
 async function compile(dir: string, given: string): Promise<string> {
   try {
-    const policy = await compilePolicies(inputOf(dir, given))
+    const policy = await compilePolicies(await inputOf(dir, given))
     const warnings = policy.warnings.map(warning => `${formatDiagnostic(warning)}\n`)
     return warnings.join('') + explain(policy, questionOf(given))
   } catch (error) {
@@ -87,17 +90,26 @@ export const services: PolicyInput['services'] = {
   tools: () => null,
 }
 
-function inputOf(dir: string, given: string): PolicyInput {
+async function inputOf(dir: string, given: string): Promise<PolicyInput> {
   const files = scene(given, 'files')[0]?.split(' ') ?? ['policy.yaml']
   return {
     files: files.map(file => join(dir, file)),
     servers: SERVERS,
-    registry,
+    registry: await registryOf(scene(given, 'with')[0]?.split(' ') ?? []),
     services,
     env: Object.fromEntries(scene(given, 'env').map(pair => pair.split('=', 2))),
     strict: /^# strict$/m.test(given),
     generation: 1,
   }
+}
+
+async function registryOf(names: readonly string[]): Promise<Registry> {
+  if (names.length === 0) return registry
+  const found = names.map(async name => {
+    const module = (await import(`../../interceptors/${name}/${name}.ts`)) as { default: Interceptor }
+    return module.default
+  })
+  return Registry.of(await Promise.all(found))
 }
 
 function questionOf(given: string): Question {

@@ -25,7 +25,7 @@ describe('policy cases', () => {
   }
 
   it('are there', () => {
-    assert.ok(CASES.length >= 25, `${CASES.length} cases`)
+    assert.ok(CASES.length >= 85, `${CASES.length} cases`)
   })
 })
 
