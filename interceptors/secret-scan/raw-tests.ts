@@ -1,0 +1,176 @@
+import { ALNUM, CLASSES, hexPair, NAME, OPENER, OPERATOR, SOLID, VALUE } from './classes.ts'
+import type { KeywordTest } from './rule-index.ts'
+
+/*
+ * Cheap tests of what stands around a keyword in raw JSON before anything is parsed, and in
+ * decoded text before a pattern is tried. Each passes everything that the rules
+ * could match once the text is decoded: once as JSON, and once more as JSON in a string, or as a URL.
+ */
+
+const BACKSLASH = 0x5c
+const SLASH = 0x2f
+const PERCENT = 0x25
+const BLANK = 0x20
+const LETTER_U = 0x75
+
+/** Bytes after a keyword in which an operator must come. Escapes make text longer. */
+const OPERATOR_WITHIN = 72
+/** Bytes after an operator in which the value must begin. */
+const VALUE_WITHIN = 96
+const URL_WITHIN = 420
+const MAX_TAIL = 64
+/** Words that may stand before the value: a scheme of authentication, or the key `value` beside a `name`. */
+const MAX_WORDS = 2
+const MAX_WORD = 8
+
+/** Whether a rule could match at a keyword. @param at after the keyword */
+export function mayBegin(test: KeywordTest, bytes: Buffer, at: number): boolean {
+  if (test.tail >= 0 && (!test.bounded || !followsWord(bytes, at - test.length)) && hasTail(test, bytes, at))
+    return true
+  return (test.minValue >= 0 && isAssigned(bytes, at, test.minValue)) || (test.url && hasPassword(bytes, at))
+}
+
+function has(byte: number | undefined, bit: number): boolean {
+  return ((CLASSES[byte as number] as number) & bit) !== 0
+}
+
+/** Whether a letter or digit stands before `start` that is not the end of an escape. */
+function followsWord(bytes: Buffer, start: number): boolean {
+  if (start === 0 || !has(bytes[start - 1], ALNUM)) return false
+  if (bytes[start - 2] === BACKSLASH || bytes[start - 3] === PERCENT) return false
+  return !(bytes[start - 6] === BACKSLASH && bytes[start - 5] === LETTER_U)
+}
+
+function hasTail({ tail, tailSet }: KeywordTest, bytes: Buffer, at: number): boolean {
+  if (tailSet !== null) return hasTailOf(tailSet, Math.min(tail, MAX_TAIL), bytes, at)
+  let i = at
+  while (i < at + 4 && bytes[i] === BLANK) i++
+  const end = i + Math.min(tail, MAX_TAIL)
+  for (; i < end; i++) {
+    if (!has(bytes[i], SOLID)) return false
+  }
+  return true
+}
+
+function hasTailOf(set: Uint8Array, tail: number, bytes: Buffer, at: number): boolean {
+  for (let i = at; i < at + tail; i++) {
+    const byte = bytes[i]
+    if (byte === undefined) return false
+    // What is escaped may be anything: let the pattern decide.
+    if (set[byte] === 0) return byte === BACKSLASH || byte === PERCENT
+  }
+  return true
+}
+
+/** Length in bytes of the character that `decodedAt` gave last. */
+let width = 1
+
+/** The character at `i` with escapes undone: of JSON, of JSON in a string, of URLs. Sets `width`. */
+function decodedAt(bytes: Buffer, i: number): number {
+  const byte = bytes[i] as number
+  width = 1
+  if (byte === PERCENT) {
+    const code = pairAt(bytes, i + 1)
+    if (code < 0) return byte
+    width = 3
+    return code
+  }
+  if (byte !== BACKSLASH) return byte
+  const letter = bytes[i + 1]
+  if (letter === LETTER_U) return unicodeAt(bytes, i)
+  if (letter === undefined || letter === BACKSLASH) return byte
+  width = 2
+  return has(letter, ALNUM) ? BLANK : letter
+}
+
+function unicodeAt(bytes: Buffer, i: number): number {
+  const code = pairAt(bytes, i + 4)
+  if (code < 0) return BACKSLASH
+  width = 6
+  return code
+}
+
+function pairAt(bytes: Buffer, i: number): number {
+  return i + 1 < bytes.length ? hexPair(bytes[i] as number, bytes[i + 1] as number) : -1
+}
+
+/**
+ * Where names without an operator were seen last, so that a text of nothing but keywords is gone over once and not once for each.
+ */
+let clearFrom = 0
+let clearTo = 0
+
+/** Forgets what was seen: before the tests of another text. */
+export function beginText(): void {
+  clearFrom = 0
+  clearTo = 0
+}
+
+/** Whether a name goes on, an operator follows and after it a value that holds a letter and something else. */
+function isAssigned(bytes: Buffer, at: number, minValue: number): boolean {
+  const end = Math.min(bytes.length, at + OPERATOR_WITHIN)
+  const isKnown = at >= clearFrom && at <= clearTo
+  let i = isKnown ? clearTo : at
+  let isClear = true
+  while (i < end) {
+    const code = decodedAt(bytes, i)
+    const next = i + width
+    if (has(code, OPERATOR)) return hasValue(bytes, next, minValue)
+    if (code === BLANK && isWordIs(bytes, next)) {
+      if (hasValue(bytes, next + 2, minValue)) return true
+      // Another keyword may do with a shorter value.
+      isClear = false
+    }
+    if (!has(code, NAME) && !has(bytes[i], NAME)) break
+    i = next
+  }
+  if (!isClear) return false
+  if (!isKnown) clearFrom = at
+  clearTo = Math.max(i, at)
+  return false
+}
+
+function isWordIs(bytes: Buffer, at: number): boolean {
+  if (at + 2 >= bytes.length || has(bytes[at + 2], ALNUM)) return false
+  return ((bytes[at] as number) | 0x20) === 0x69 && ((bytes[at + 1] as number) | 0x20) === 0x73
+}
+
+function hasValue(bytes: Buffer, at: number, minValue: number): boolean {
+  const end = Math.min(bytes.length, at + VALUE_WITHIN)
+  let i = at
+  for (let words = 0; words <= MAX_WORDS && i < end; words++) {
+    while (i < end && has(decodedAt(bytes, i), OPENER)) i += width
+    const start = i
+    let length = 0
+    let letter = false
+    let other = false
+    for (let code = decodedAt(bytes, i); i < bytes.length && has(code, VALUE); code = decodedAt(bytes, i)) {
+      const lower = code | 0x20
+      if (lower >= 0x61 && lower <= 0x7a) letter = true
+      else other = true
+      if (++length >= minValue && letter && other) return true
+      i += width
+    }
+    if (other || i === start || length > MAX_WORD) return false
+  }
+  return false
+}
+
+/** Whether a scheme is followed by `://`, and that by an `@` before the next slash. */
+function hasPassword(bytes: Buffer, at: number): boolean {
+  const end = Math.min(bytes.length, at + URL_WITHIN)
+  let i = at
+  while (i < at + 17 && (has(bytes[i], ALNUM) || bytes[i] === 0x2b)) i++
+  for (const expected of [0x3a, SLASH, SLASH]) {
+    let code = decodedAt(bytes, i)
+    // A slash may be escaped more than once: `\\\/`.
+    while (code === BACKSLASH && i < end) code = decodedAt(bytes, ++i)
+    if (code !== expected) return false
+    i += width
+  }
+  for (let code = decodedAt(bytes, i); i < end && has(code, SOLID) && code !== SLASH; code = decodedAt(bytes, i)) {
+    if (code === 0x40) return true
+    i += width
+  }
+  return false
+}

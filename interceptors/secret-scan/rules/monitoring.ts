@@ -1,0 +1,51 @@
+import { around, assign, type Rule, text, token, UUID } from '../rule.ts'
+
+/** Monitoring, logging, analytics, incident management. */
+export const MONITORING: readonly Rule[] = [
+  assign('datadog-api-key', 'Datadog API key', ['datadog', 'dd_api', 'dd-api'], '[a-f0-9]{32}'),
+  assign('datadog-app-key', 'Datadog application key', ['datadog', 'dd_app', 'dd-app'], '[a-f0-9]{40}'),
+  token('newrelic-user-key', 'New Relic user key', 'NRAK-', '[A-Z0-9]{27}'),
+  token('newrelic-browser-key', 'New Relic browser key', 'NRJS-', '[a-f0-9]{19}'),
+  token('newrelic-insert-key', 'New Relic insert key', ['NRII-', 'NRIQ-'], '[A-Za-z0-9_-]{32}'),
+  around('newrelic-license-key', 'New Relic license key', 'nral', 36, '[a-f0-9]{36}NRAL'),
+  token('grafana-cloud-token', 'Grafana Cloud access policy token', 'glc_eyJ', '[A-Za-z0-9+/_-]{60,600}={0,3}'),
+  token('grafana-service-account', 'Grafana service account token', 'glsa_', '[A-Za-z0-9]{32}_[a-f0-9]{8}'),
+  token('grafana-api-key', 'Grafana API key, the older kind', 'eyJrIjoi', '[A-Za-z0-9]{70,400}={0,3}'),
+  token('sentry-org-token', 'Sentry organization token', 'sntrys_eyJ', '[A-Za-z0-9+/=_-]{80,500}'),
+  token('sentry-user-token', 'Sentry user token', 'sntryu_', '[a-f0-9]{64}'),
+  assign('sentry-legacy-token', 'Sentry token, the older kind', ['sentry'], '[a-f0-9]{64}'),
+  token(
+    'dynatrace-token',
+    'Dynatrace token',
+    ['dt0c01.', 'dt0s01.', 'dt0s08.', 'dt0s16.'],
+    '[A-Z0-9]{8,24}\\.[A-Z0-9]{64}',
+  ),
+  token('honeycomb-key', 'Honeycomb key', ['hcaik_', 'hcbik_', 'hcxik_', 'hcamk_'], '[a-z0-9]{26,64}', {
+    entropy: 3.2,
+  }),
+  assign('honeycomb-legacy-key', 'Honeycomb key, the older kind', ['honeycomb'], '[A-Za-z0-9]{22}', { entropy: 3.2 }),
+  assign('sumologic-key', 'Sumo Logic access key', ['sumologic', 'sumo_'], '[A-Za-z0-9]{64}', { entropy: 3.5 }),
+  assign('splunk-token', 'Splunk HTTP event collector token', ['splunk'], UUID),
+  assign(
+    'pagerduty-key',
+    'PagerDuty API key',
+    ['pagerduty', 'pager_duty'],
+    '(?:u\\+[A-Za-z0-9_-]{18}|[A-Za-z0-9_-]{20})',
+    { entropy: 3.2 },
+  ),
+  assign('opsgenie-key', 'Opsgenie API key', ['opsgenie'], UUID),
+  assign('rollbar-token', 'Rollbar access token', ['rollbar'], '[a-f0-9]{32}'),
+  assign('bugsnag-key', 'BugSnag API key', ['bugsnag'], '[a-f0-9]{32}'),
+  assign('loggly-token', 'Loggly token', ['loggly'], UUID),
+  assign('logdna-key', 'LogDNA (Mezmo) ingestion key', ['logdna', 'mezmo'], '[a-f0-9]{32}'),
+  assign('amplitude-key', 'Amplitude secret key', ['amplitude'], '[a-f0-9]{32}'),
+  assign('mixpanel-secret', 'Mixpanel API secret', ['mixpanel'], '[a-f0-9]{32}'),
+  assign('segment-key', 'Segment write key', ['segment_'], '[A-Za-z0-9]{32}', { entropy: 3.5 }),
+  token('posthog-personal-key', 'PostHog personal API key', 'phx_', '[A-Za-z0-9_]{43,48}'),
+  token('axiom-token', 'Axiom token', ['xaat-', 'xapt-'], UUID),
+  text('elastic-api-key', 'Elastic API key', ['apikey'], '(?:[Aa]pi[Kk]ey) ([A-Za-z0-9+/]{56,120}={0,2})', {
+    group: 1,
+    entropy: 3.5,
+    tail: 56,
+  }),
+]

@@ -1,0 +1,53 @@
+import { assign, type Rule, token } from '../rule.ts'
+
+/** Version control, code search, issue trackers. */
+export const VCS: readonly Rule[] = [
+  token('github-pat', 'GitHub personal access token (classic)', 'ghp_', '[A-Za-z0-9]{36}'),
+  token('github-fine-grained-pat', 'GitHub fine-grained personal access token', 'github_pat_', '[A-Za-z0-9_]{82}'),
+  token('github-oauth-token', 'GitHub OAuth token', 'gho_', '[A-Za-z0-9]{36}'),
+  token('github-user-token', 'GitHub App user token', 'ghu_', '[A-Za-z0-9]{36}'),
+  token('github-server-token', 'GitHub App installation token', 'ghs_', '[A-Za-z0-9]{36}'),
+  token('github-refresh-token', 'GitHub App refresh token', 'ghr_', '[A-Za-z0-9]{36,76}'),
+  token(
+    'gitlab-pat',
+    'GitLab personal access token',
+    'glpat-',
+    '[A-Za-z0-9_-]{20,64}(?:\\.[0-9a-z]{2}\\.[0-9a-z]{9})?',
+  ),
+  token('gitlab-pipeline-trigger', 'GitLab pipeline trigger token', 'glptt-', '[0-9a-f]{40}'),
+  token('gitlab-deploy-token', 'GitLab deploy token', 'gldt-', '[A-Za-z0-9_-]{20,64}'),
+  token(
+    'gitlab-runner-token',
+    'GitLab runner token',
+    ['glrt-', 'glrtr-'],
+    '[A-Za-z0-9_-]{20,64}(?:\\.[0-9a-z.]{2,12})?',
+  ),
+  token('gitlab-runner-registration', 'GitLab runner registration token', 'GR1348941', '[A-Za-z0-9_-]{20}'),
+  token('gitlab-ci-job-token', 'GitLab CI job token', 'glcbt-', '[0-9A-Za-z]{1,5}_[A-Za-z0-9_-]{20,64}', { tail: 20 }),
+  token('gitlab-feed-token', 'GitLab feed token', 'glft-', '[A-Za-z0-9_-]{20,64}'),
+  token('gitlab-incoming-mail', 'GitLab incoming mail token', 'glimt-', '[A-Za-z0-9_-]{25}'),
+  token('gitlab-agent-token', 'GitLab agent for Kubernetes token', 'glagent-', '[A-Za-z0-9_-]{50,1024}'),
+  token('gitlab-oauth-secret', 'GitLab OAuth application secret', 'gloas-', '[0-9a-zA-Z_-]{64}'),
+  token('gitlab-scim-token', 'GitLab SCIM token', 'glsoat-', '[0-9a-zA-Z_-]{20,64}'),
+  token('gitlab-feature-flags', 'GitLab feature flags client token', 'glffct-', '[0-9a-zA-Z_-]{20,64}'),
+  token('bitbucket-app-password', 'Bitbucket app password', 'ATBB', '[A-Za-z0-9]{32}', { entropy: 3.5 }),
+  assign('bitbucket-client-secret', 'Bitbucket client secret', ['bitbucket'], '[A-Za-z0-9=_-]{64}', { entropy: 3.5 }),
+  token('atlassian-api-token', 'Atlassian API token', 'ATATT3', '[A-Za-z0-9_=-]{120,260}'),
+  token('atlassian-access-token', 'Bitbucket or Atlassian access token', 'ATCTT3', '[A-Za-z0-9_=-]{120,260}'),
+  assign(
+    'atlassian-legacy-token',
+    'Atlassian API token, the older kind',
+    ['atlassian', 'jira', 'confluence'],
+    '[A-Za-z0-9]{24}',
+    { entropy: 3.5 },
+  ),
+  assign('gitea-token', 'Gitea or Forgejo token', ['gitea', 'forgejo', 'codeberg'], '[a-f0-9]{40}'),
+  token('sourcegraph-token', 'Sourcegraph access token', 'sgp_', '(?:(?:[a-fA-F0-9]{16}|local)_)?[a-fA-F0-9]{40}', {
+    tail: 40,
+  }),
+  token('linear-api-key', 'Linear API key', 'lin_api_', '[A-Za-z0-9]{40}'),
+  token('linear-oauth-token', 'Linear OAuth token', 'lin_oauth_', '[a-f0-9]{64}'),
+  token('phabricator-token', 'Phabricator Conduit token', ['api-', 'cli-'], '[a-z0-9]{28}', { entropy: 3.5 }),
+  assign('codecov-token', 'Codecov token', ['codecov'], '[a-z0-9-]{32,36}'),
+  token('trello-token', 'Trello token', 'ATTA', '[a-f0-9]{64,80}'),
+]
