@@ -3,6 +3,10 @@ import { byteSize, duration } from '../api/units.ts'
 import { parseHostPort } from '../base/host-port.ts'
 import { DEFAULTS } from './config.ts'
 import { headerFields, serverUrl } from './server-schema.ts'
+import { bridgeKeys } from './servers/bridge-keys.ts'
+import { containerKeys } from './servers/container-keys.ts'
+import { sourceKeys } from './servers/source-keys.ts'
+import { upstreamKeys } from './servers/upstream-keys.ts'
 import { storeSchema } from './store-schema.ts'
 
 const SERVER_NAME = /^[a-z0-9][a-z0-9._-]*$/
@@ -73,6 +77,10 @@ const server = z
     forward_authorization: z.boolean().default(false),
     headers: headerFields.default([]),
     connections: positive().default(DEFAULTS.connections),
+    ...upstreamKeys,
+    ...sourceKeys,
+    ...containerKeys,
+    ...bridgeKeys,
   })
   .superRefine((value, context) => {
     if ((value.url === undefined) === (value.urls === undefined)) {

@@ -16,7 +16,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'proxy/api': { uses: [] },
   'proxy/base': { uses: [] },
   'proxy/message': { uses: ['proxy/api', 'proxy/base'] },
-  'proxy/config': { uses: ['proxy/api', 'proxy/base', CHANNELS] },
+  // What a file says about a server has the types of the rooms that act on it.
+  'proxy/config': {
+    uses: ['proxy/api', 'proxy/base', CHANNELS],
+    types: ['proxy/fleet/spec', 'proxy/upstream/settings', 'proxy/credentials/spec'],
+  },
   'proxy/policy': { uses: ['proxy/api', 'proxy/base', CHANNELS] },
   'proxy/store': { uses: ['proxy/api', 'proxy/base', CHANNELS] },
   'proxy/chain': {
@@ -42,6 +46,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     uses: ['proxy/api', 'proxy/base', 'proxy/message', CHANNELS],
     types: ['proxy/upstream/replica-table'],
   },
+  // Secrets at rest and in use: resolves, refreshes and hands them out. Knows nothing of requests.
+  'proxy/credentials': { uses: ['proxy/api', 'proxy/base', CHANNELS] },
   'proxy/observe': { uses: ['proxy/api', 'proxy/base'] },
   // Commands of an interceptor's own, such as `sluice tools`, use its code.
   'proxy/cli': { uses: ['proxy', 'interceptors'] },
