@@ -14,6 +14,8 @@ import { loadSessionKey, SessionSealer } from './downstream/session.ts'
 import { startAccessLog } from './observe/access-log.ts'
 import { type Admin, createAdmin, type Readiness } from './observe/admin.ts'
 import { channels, type Reload } from './observe/channels.ts'
+import type { ControlAsk } from './observe/control.ts'
+import { type ControlAnswer, ControlRoutes } from './observe/control-routes.ts'
 import type { MetricsSnapshot } from './observe/exposition.ts'
 import { createLog, type Log } from './observe/log.ts'
 import { Metrics } from './observe/metrics.ts'
@@ -60,6 +62,8 @@ export interface Sluice {
   reloadPolicy(): Promise<boolean>
   /** Takes no new requests, lets running ones end within the limit (default: `timeouts.drain`), then closes. */
   drain(timeoutMs?: number): Promise<void>
+  /** Answers somebody at the control socket, whoever holds that. Bound to this proxy. */
+  readonly control: (ask: ControlAsk) => Promise<ControlAnswer>
   /** Ends everything now. */
   close(): Promise<void>
 }
@@ -101,6 +105,8 @@ class RunningSluice implements Sluice {
   #listener!: Listener
   #downstream!: Downstream
   #admin: Admin | null = null
+  readonly #routes = new ControlRoutes([{ method: 'GET', path: '/', handler: () => this.#about() }])
+  readonly control = (ask: ControlAsk): Promise<ControlAnswer> => this.#routes.answer(ask)
   #draining = false
   #closed: Promise<void> | null = null
 
@@ -182,6 +188,11 @@ class RunningSluice implements Sluice {
     this.#draining = true
     this.#closed ??= this.#stack.disposeAsync()
     return this.#closed
+  }
+
+  #about(): Json {
+    const { worker = '', version = '' } = this.#options
+    return { version, pid: process.pid, url: this.url, worker, generation: this.#reloader.source.current.generation }
   }
 
   #startObservers(): void {
@@ -337,6 +348,7 @@ const AT_START: Readonly<Record<string, (config: Config) => unknown>> = {
   access_log: config => config.accessLog,
   tls: config => config.tls,
   session_key: config => config.sessionKey,
+  control_socket: config => config.controlSocket,
   allowed_hosts: config => config.allowedHosts,
   allowed_origins: config => config.allowedOrigins,
   limits: config => config.limits,

@@ -1,8 +1,10 @@
 import type { Config } from '../config/config.ts'
 import { loadSessionKey } from '../downstream/session.ts'
 import { startSluice } from '../main.ts'
+import { type Control, openControl } from '../observe/control.ts'
 import { createLog, type Log } from '../observe/log.ts'
 import { announce, tellWarnings } from './announce.ts'
+import { controlPath, openOrSay } from './control-place.ts'
 import { exitOnCrash } from './crash.ts'
 import { FAILED, OK } from './failure.ts'
 import { toLogLevel } from './log-level.ts'
@@ -51,7 +53,31 @@ async function start(config: Config, settings: Settings, log: Log): Promise<Runn
     return supervisor
   }
   const reread = (): Config => configOf(settings, process.env)
-  return startSluice({ ...common, reread, strict: settings.flags.strict ?? false })
+  const running = await startSluice({ ...common, reread, strict: settings.flags.strict ?? false })
+  const path = controlPath(config, running.url)
+  try {
+    const control = await openOrSay(config, path, () => openControl({ path, answer: running.control }))
+    return control === null ? running : withControl(running, control)
+  } catch (error) {
+    await running.close()
+    throw error
+  }
+}
+
+/** The socket goes first: who asks on it must not meet half a proxy. */
+function withControl(running: Running, control: Control): Running {
+  return {
+    url: running.url,
+    adminUrl: running.adminUrl,
+    reload: () => running.reload(),
+    drain: async timeoutMs => {
+      await running.drain(timeoutMs)
+      await control.close()
+    },
+    close: async () => {
+      await Promise.all([control.close(), running.close()])
+    },
+  }
 }
 
 function obeySignals(running: Running, config: Config, log: Log): void {

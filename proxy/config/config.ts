@@ -85,6 +85,8 @@ export interface Config {
   /** Secret that seals session ids, at least 32 characters; `null` = made once in `stateDir`. */
   readonly sessionKey: string | null
   readonly stateDir: string
+  /** Absolute path of the control socket; `auto` = `<stateDir>/control-<listen port>.sock`, `null` = none. */
+  readonly controlSocket: string | null
   /** What workers and instances share. */
   readonly store: StoreConfig
   readonly clients: readonly ClientConfig[]
@@ -121,6 +123,7 @@ export const DEFAULTS = Object.freeze({
   store: 'memory',
   anonymous: 'allow',
   trustClientId: false,
+  controlSocket: 'auto',
   connections: 128,
   limits: Object.freeze({
     maxBodyBytes: 16 * MIB,

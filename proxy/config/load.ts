@@ -53,6 +53,7 @@ function resolveConfig(
     tls: raw.tls === undefined ? null : { cert: absolute(raw.tls.cert), key: absolute(raw.tls.key) },
     sessionKey: raw.session_key ?? null,
     stateDir: raw.state_dir === undefined ? defaultStateDir(env) : absolute(raw.state_dir),
+    controlSocket: raw.control_socket === 'auto' ? 'auto' : raw.control_socket && absolute(raw.control_socket),
     store: resolveStore(raw.store, baseDir),
     clients: resolveClients(raw),
     anonymous: raw.anonymous,

@@ -127,6 +127,10 @@ export const configSchema = z.strictObject({
   tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
   session_key: sessionKey.optional(),
   state_dir: z.string().min(1).optional(),
+  control_socket: z
+    .union([off, z.string().min(1)], { error: 'expected a path, auto or off' })
+    .default(DEFAULTS.controlSocket)
+    .meta({ description: 'path of the control socket; auto = in state_dir; off = none' }),
   store: storeSchema.default(DEFAULTS.store),
   clients: z.record(clientName, client).default({}),
   anonymous: z.enum(['allow', 'deny']).default(DEFAULTS.anonymous),

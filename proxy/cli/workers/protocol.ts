@@ -1,5 +1,6 @@
 import type { MetricsSnapshot } from '../../observe/exposition.ts'
 import type { Settings } from '../settings.ts'
+import type { ControlOrder, ControlReport } from './control.ts'
 import type { LimitAnswer, LimitQuestion } from './limits.ts'
 
 /** What the supervisor tells a worker, over IPC. */
@@ -17,6 +18,7 @@ export type Order =
   | { readonly type: 'metrics'; readonly id: number }
   | { readonly type: 'drain'; readonly timeoutMs: number }
   | { readonly type: 'limit'; readonly id: number; readonly answer: LimitAnswer }
+  | { readonly type: 'control'; readonly id: number; readonly order: ControlOrder }
 
 /** What a worker tells the supervisor. */
 export type Report =
@@ -28,3 +30,5 @@ export type Report =
   | { readonly type: 'metrics'; readonly id: number; readonly snapshot: MetricsSnapshot }
   /** Shares a limit with the other workers. */
   | { readonly type: 'limit'; readonly id: number; readonly question: LimitQuestion }
+  /** For somebody at the control socket. */
+  | { readonly type: 'control'; readonly id: number; readonly report: ControlReport }

@@ -1,16 +1,21 @@
 import cluster, { type Worker } from 'node:cluster'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Json } from '../../api/index.ts'
 import { systemClock } from '../../base/clock.ts'
 import type { Config } from '../../config/config.ts'
 import { type Admin, createAdmin, type Readiness } from '../../observe/admin.ts'
 import { Aggregate } from '../../observe/aggregate.ts'
+import { type Control, type ControlAsk, openControl } from '../../observe/control.ts'
+import { type ControlAnswer, ControlRoutes } from '../../observe/control-routes.ts'
 import type { Log } from '../../observe/log.ts'
 import { Metrics } from '../../observe/metrics.ts'
 import { startNotices } from '../../observe/notices.ts'
 import { Reachability } from '../../upstream/reachability.ts'
+import { controlPath, openOrSay } from '../control-place.ts'
 import { ReportedError } from '../failure.ts'
 import type { Settings } from '../settings.ts'
+import { ControlDesk } from './control.ts'
 import { LimitDesk } from './limits.ts'
 import type { Order, Report } from './protocol.ts'
 
@@ -58,6 +63,11 @@ export class Supervisor {
   readonly #slots: readonly Slot[]
   readonly #aggregate = new Aggregate()
   readonly #limits = new LimitDesk(systemClock)
+  readonly #desk = new ControlDesk((worker, id, order) => {
+    for (const slot of this.#slots) if (slot.name === worker) send(slot, { type: 'control', id, order })
+  })
+  /** What is answered here; everything else by the workers. */
+  readonly #routes = new ControlRoutes([{ method: 'GET', path: '/', handler: () => this.#about() }])
   readonly #own: Metrics
   readonly #reach: Reachability
   readonly #scrapes = new Map<number, (report: Extract<Report, { type: 'metrics' }>) => void>()
@@ -66,6 +76,7 @@ export class Supervisor {
   #port: number
   #scrapeId = 0
   #admin: Admin | null = null
+  #control: Control | null = null
   #stopNotices: () => void = () => {}
   #stopping: Promise<void> | null = null
   url = ''
@@ -91,6 +102,7 @@ export class Supervisor {
       if (config.admin !== null) this.#admin = await this.#openAdmin(config.admin)
       for (const slot of this.#slots) this.#fork(slot)
       await this.#started.promise
+      await this.#openControl()
     } catch (error) {
       await this.close()
       throw error
@@ -126,6 +138,30 @@ export class Supervisor {
       ready: () => this.#ready(),
       metrics: () => this.#metrics(),
     })
+  }
+
+  async #openControl(): Promise<void> {
+    const { config } = this.#options
+    const path = controlPath(config, this.url)
+    this.#control = await openOrSay(config, path, () => openControl({ path, answer: ask => this.#answer(ask) }))
+  }
+
+  #answer(ask: ControlAsk): Promise<ControlAnswer> {
+    if (this.#routes.knows(ask.path)) return this.#routes.answer(ask)
+    const serving = this.#slots.filter(slot => slot.isServing)
+    return this.#desk.ask(
+      serving.map(slot => slot.name),
+      ask,
+    )
+  }
+
+  #about(): Json {
+    const workers = this.#slots.map(slot => ({
+      worker: slot.name,
+      pid: slot.worker?.process.pid ?? null,
+      serving: slot.isServing,
+    }))
+    return { version: this.#options.version, pid: process.pid, url: this.url, workers }
   }
 
   async #ready(): Promise<Readiness> {
@@ -174,7 +210,7 @@ export class Supervisor {
     else if (report.type === 'metrics') this.#scrapes.get(report.id)?.(report)
     else if (report.type === 'limit') {
       send(slot, { type: 'limit', id: report.id, answer: this.#limits.answer(slot.name, report.question) })
-    }
+    } else if (report.type === 'control') this.#desk.heard(report.id, report.report)
   }
 
   #order(slot: Slot): void {
@@ -206,6 +242,7 @@ export class Supervisor {
     slot.isServing = false
     this.#aggregate.retire(slot.name)
     this.#limits.gone(slot.name)
+    this.#desk.gone(slot.name)
     if (this.#stopping !== null) return
     const text = `worker ${slot.name} ended before it served (${signal ?? `exit code ${code}`})`
     this.#started.reject(new ReportedError(`sluice: ${text}`, 1))
@@ -217,6 +254,7 @@ export class Supervisor {
   }
 
   async #stop(order: Order | null, limitMs: number): Promise<void> {
+    void this.#control?.close()
     const living = this.#slots.flatMap(slot => (slot.worker === null ? [] : [slot.worker]))
     for (const slot of this.#slots) {
       if (slot.timer !== null) clearTimeout(slot.timer)

@@ -7,6 +7,7 @@ import { failureOf } from '../failure.ts'
 import { toLogLevel } from '../log-level.ts'
 import { configOf } from '../settings.ts'
 import { version } from '../version.ts'
+import { ControlLink } from './control.ts'
 import { LimitLink } from './limits.ts'
 import type { Order, Report } from './protocol.ts'
 
@@ -15,6 +16,7 @@ let sluice: Sluice | null = null
 let log: Log | null = null
 let isDraining = false
 const limits = new LimitLink((id, question) => report({ type: 'limit', id, question }))
+const control = new ControlLink((id, told) => report({ type: 'control', id, report: told }))
 
 // A terminal sends its signals to the whole group: the supervisor decides what they mean.
 process.on('SIGINT', () => {})
@@ -29,6 +31,7 @@ async function obey(order: Order): Promise<void> {
   else if (order.type === 'drain') await drain(order.timeoutMs)
   else if (sluice === null) return
   else if (order.type === 'reload') await sluice.reload()
+  else if (order.type === 'control') control.heard(order.id, order.order, sluice.control)
   else report({ type: 'metrics', id: order.id, snapshot: sluice.metrics() })
 }
 
