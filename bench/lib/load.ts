@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { requestBody, requestHeaders } from './payload.ts'
+import { large, type Workload } from './payload.ts'
 import { cpuMicros, installed, start } from './process.ts'
 
 /** What one run of the load generator did. */
@@ -17,7 +17,7 @@ export interface LoadResult {
 
 export interface LoadGenerator {
   readonly name: string
-  run(url: string, connections: number, seconds: number): Promise<LoadResult>
+  run(url: string, workload: Workload, connections: number, seconds: number): Promise<LoadResult>
 }
 
 /** wrk where it is installed, else the generator in this folder. */
@@ -27,24 +27,26 @@ export function loadGenerator(dir: string): LoadGenerator {
 
 class Wrk implements LoadGenerator {
   readonly name = 'wrk'
-  readonly script: string
+  readonly dir: string
 
   constructor(dir: string) {
-    this.script = join(dir, 'post.lua')
-    writeFileSync(this.script, lua())
+    this.dir = dir
   }
 
-  run(url: string, connections: number, seconds: number): Promise<LoadResult> {
-    return collect('wrk', ['-t1', `-c${connections}`, `-d${Math.ceil(seconds)}s`, '-s', this.script, url])
+  run(url: string, workload: Workload, connections: number, seconds: number): Promise<LoadResult> {
+    const script = join(this.dir, `${workload.tool}.lua`)
+    writeFileSync(script, lua(workload))
+    return collect('wrk', ['-t1', `-c${connections}`, `-d${Math.ceil(seconds)}s`, '-s', script, url])
   }
 }
 
 class OwnGenerator implements LoadGenerator {
   readonly name = 'bench/servers/load.ts'
 
-  run(url: string, connections: number, seconds: number): Promise<LoadResult> {
+  run(url: string, workload: Workload, connections: number, seconds: number): Promise<LoadResult> {
     const script = join(import.meta.dirname, '..', 'servers', 'load.ts')
-    return collect(process.execPath, [script, url, String(connections), String(seconds)])
+    const size = workload === large ? ['large'] : []
+    return collect(process.execPath, [script, url, String(connections), String(seconds), ...size])
   }
 }
 
@@ -64,7 +66,7 @@ async function collect(command: string, args: string[]): Promise<LoadResult> {
   return { ...(JSON.parse(last) as Omit<LoadResult, 'cpuShare'>), cpuShare: cpu / wallMicros }
 }
 
-function lua(): string {
+function lua({ requestBody, requestHeaders }: Workload): string {
   const quoted = (text: string) => JSON.stringify(text)
   const headers = Object.entries(requestHeaders).map(
     ([name, value]) => `wrk.headers[${quoted(name)}] = ${quoted(value)}`,

@@ -40,7 +40,7 @@ export interface Plan {
  * that a machine that gets slower or faster meets all alike. Throws when an answer was wrong or missing.
  */
 export async function measure(plan: Plan): Promise<Sample[]> {
-  for (const system of plan.systems) await verify(system.url, system.name)
+  for (const system of plan.systems) await verify(system.url, system.workload, system.name)
   for (const system of plan.systems) await warmUp(system, plan)
   const samples: Sample[] = []
   for (let round = 0; round < plan.rounds; round++) {
@@ -51,7 +51,7 @@ export async function measure(plan: Plan): Promise<Sample[]> {
       plan.onSample(sample, round)
     }
   }
-  for (const system of plan.systems) await verify(system.url, system.name)
+  for (const system of plan.systems) await verify(system.url, system.workload, system.name)
   return samples
 }
 
@@ -59,7 +59,7 @@ export async function measure(plan: Plan): Promise<Sample[]> {
 async function warmUp(system: System, plan: Plan): Promise<void> {
   let requests = 0
   for (let second = 0; second < WARM_UP_MAX_SECONDS && requests < WARM_UP_REQUESTS; second++) {
-    requests += (await plan.load.run(system.url, plan.connections, 1)).requests
+    requests += (await plan.load.run(system.url, system.workload, plan.connections, 1)).requests
   }
 }
 
@@ -67,7 +67,7 @@ async function sampleOf(system: System, plan: Plan): Promise<Sample> {
   const pids = system.pids()
   const before = [cpuMicros(pids), cpuMicros([plan.upstream.pid]), machineCpuMicros()] as const
   const startedAt = performance.now()
-  const result = await plan.load.run(system.url, plan.connections, plan.seconds)
+  const result = await plan.load.run(system.url, system.workload, plan.connections, plan.seconds)
   const cpu = cpuMicros(pids) - before[0]
   const upstreamCpu = cpuMicros([plan.upstream.pid]) - before[1]
   const wallMicros = (performance.now() - startedAt) * 1e3

@@ -1,4 +1,6 @@
+import { writeFileSync } from 'node:fs'
 import type { Sample } from './measure.ts'
+import { NAME_WIDTH } from './run.ts'
 import type { System } from './systems.ts'
 
 /** A program that took more of a core than this may have set the pace itself. */
@@ -43,10 +45,36 @@ export function table(systems: readonly System[], samples: readonly Sample[]): s
     const p99 = median(own.map(sample => sample.p99Ms))
     const cells = [median(cpu).toFixed(1), `${spread.toFixed(0)} %`, perSecond.toFixed(0), p99.toFixed(2)]
     const rounds = cpu.map(value => value.toFixed(1)).join(' ')
-    return `${name.padEnd(14)}${cells.map(cell => cell.padStart(10)).join('')}    ${rounds}`
+    return `${name.padEnd(NAME_WIDTH)}${cells.map(cell => cell.padStart(10)).join('')}    ${rounds}`
   })
   const head = ['CPU us/req', 'spread', 'req/s', 'p99 ms'].map(cell => cell.padStart(10)).join('')
-  return [`${'median'.padEnd(14)}${head}    us/req of each round`, ...lines].join('\n')
+  return [`${'median'.padEnd(NAME_WIDTH)}${head}    us/req of each round`, ...lines].join('\n')
+}
+
+/** What each adds to another one of the same round: median of the rounds, and by the best round of each. */
+export function addedTable(samples: readonly Sample[], base: string, names: readonly string[]): string {
+  const below = cpuOf(samples, base)
+  const lines = names
+    .filter(name => name !== base && name !== 'nginx')
+    .map(name => {
+      const above = cpuOf(samples, name)
+      const added = median(above.map((value, round) => value - (below[round] ?? Number.NaN)))
+      const best = Math.min(...above) - Math.min(...below)
+      return name.padEnd(NAME_WIDTH) + [added, best].map(value => value.toFixed(1).padStart(12)).join('')
+    })
+  const head = ['median', 'best rounds'].map(cell => cell.padStart(12)).join('')
+  return [`${'added us/req'.padEnd(NAME_WIDTH)}${head}    to ${base}`, ...lines].join('\n')
+}
+
+/** Writes everything that was measured as JSON. */
+export function writeFigures(
+  file: string,
+  machine: string,
+  ratios: readonly Ratio[],
+  samples: readonly Sample[],
+): void {
+  const at = new Date().toISOString()
+  writeFileSync(file, `${JSON.stringify({ at, machine, ratios, samples }, null, 2)}\n`)
 }
 
 /** What makes the figures doubtful, in words. */
@@ -70,7 +98,8 @@ export function doubts(samples: readonly Sample[]): string[] {
 
 export function ratioLine(one: Ratio): string {
   const rounds = one.perRound.map(value => value.toFixed(2)).join(' ')
-  return `${one.of} = ${one.median.toFixed(2)} x ${one.to} (target ${one.target.toFixed(2)}; best rounds ${one.best.toFixed(2)}; each round ${rounds})`
+  const target = Number.isNaN(one.target) ? '' : `target ${one.target.toFixed(2)}; `
+  return `${one.of} = ${one.median.toFixed(2)} x ${one.to} (${target}best rounds ${one.best.toFixed(2)}; each round ${rounds})`
 }
 
 function cpuOf(samples: readonly Sample[], system: string): number[] {

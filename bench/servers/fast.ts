@@ -1,19 +1,31 @@
 /**
  * The upstream of the benchmark: HTTP/1.1 by hand on node:net, so that it costs a fraction of what is measured. Every
- * request gets the same 200 answer. Keep-alive, pipelined requests, requests cut anywhere, Content-Length only.
+ * call gets the same 200 answer, large or small by its tool; `tools/list` gets its list. Keep-alive, pipelined requests, requests cut anywhere, Content-Length only.
  *
  * Usage: node bench/servers/fast.ts PORT; prints `listening` when it serves.
  */
 import { createServer, type Socket } from 'node:net'
-import { answerBody } from '../lib/payload.ts'
+import { large, small, toolList } from '../lib/payload.ts'
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 const LENGTH = /\r\ncontent-length: *(\d+)/i
 const MAX_HEAD_BYTES = 16_384
-const ANSWER = Buffer.concat([
-  Buffer.from(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${answerBody.length}\r\n\r\n`),
-  answerBody,
-])
+const SMALL = answer(small.answerBody)
+const LARGE = answer(large.answerBody)
+const LARGE_CALL = `: ${large.tool}\r\n`
+const LIST_CALL = ': tools/list\r\n'
+
+function answer(body: Buffer): Buffer {
+  const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
+  return Buffer.concat([Buffer.from(head), body])
+}
+
+/** What `schema` asks once. */
+function list(request: Buffer): Buffer {
+  const { id } = JSON.parse(request.toString()) as { id: unknown }
+  const result = { tools: toolList, ttlMs: 3_600_000, cacheScope: 'public', resultType: 'complete' }
+  return answer(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, result })))
+}
 
 /** Reads one connection: what is left of a cut request stays in `rest`. */
 class Connection {
@@ -29,7 +41,9 @@ class Connection {
     let input = this.rest === null ? chunk : Buffer.concat([this.rest, chunk])
     this.rest = null
     while (input.length > 0) {
-      const size = requestSize(input)
+      const end = input.indexOf(HEAD_END)
+      const head = end < 0 ? '' : input.toString('latin1', 0, end + 2)
+      const size = end < 0 ? unfinished(input) : requestSize(head, input)
       if (size < 0) {
         this.refuse()
         return
@@ -38,7 +52,7 @@ class Connection {
         this.rest = input
         return
       }
-      this.socket.write(ANSWER)
+      this.socket.write(answerTo(head, input, size))
       input = input.subarray(size)
     }
   }
@@ -48,13 +62,21 @@ class Connection {
   }
 }
 
-/** The size of the first request in bytes; 0 = its head is not complete yet; -1 = this server cannot frame it. */
-function requestSize(input: Buffer): number {
-  const end = input.indexOf(HEAD_END)
-  if (end < 0) return input.length > MAX_HEAD_BYTES ? -1 : 0
-  const match = LENGTH.exec(input.toString('latin1', 0, end))
-  if (match !== null) return end + 4 + Number(match[1])
-  return input[0] === 0x47 ? end + 4 : -1 // a GET has no body; anything else must say its length
+function answerTo(head: string, input: Buffer, size: number): Buffer {
+  if (head.includes(LARGE_CALL)) return LARGE
+  return head.includes(LIST_CALL) ? list(input.subarray(head.length + 2, size)) : SMALL
+}
+
+/** 0 = the head is not complete yet; -1 = it never will be. */
+function unfinished(input: Buffer): number {
+  return input.length > MAX_HEAD_BYTES ? -1 : 0
+}
+
+/** The size of the first request in bytes; -1 = this server cannot frame it. */
+function requestSize(head: string, input: Buffer): number {
+  const match = LENGTH.exec(head)
+  if (match !== null) return head.length + 2 + Number(match[1])
+  return input[0] === 0x47 ? head.length + 2 : -1 // a GET has no body; anything else must say its length
 }
 
 const server = createServer({ noDelay: true }, socket => {
