@@ -41,7 +41,8 @@ function untilLost(diagnostics: readonly Diagnostic[]): Diagnostic[] {
   return lost === -1 ? sorted : sorted.slice(0, lost + 1)
 }
 
-function readText(file: string): string | Diagnostic {
+/** The text of a UTF-8 file of at most `MAX_YAML_BYTES`, or what is wrong with it. */
+export function readText(file: string): string | Diagnostic {
   const problem = (text: string): Diagnostic => ({ file, line: 0, column: 0, severity: 'error', text })
   try {
     const { size } = statSync(file)
