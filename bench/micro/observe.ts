@@ -38,6 +38,8 @@ function makeEnd(index: number): ExchangeEnd {
     verdicts: [],
     interceptorMicros: { audit: 0.4, access: 1.2 + (index % 7), 'noop#1': 0.8, 'noop#2': 0.9 },
     notes: {},
+    withheld: '',
+    withheldName: false,
   }
   return {
     id: `a81f-${index}`,

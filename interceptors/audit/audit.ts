@@ -9,7 +9,7 @@ import {
   type Outcome,
   parseExact,
 } from '#api'
-import { auditLine } from './line.ts'
+import { auditLine, withheldLine } from './line.ts'
 import type { SharedFile } from './open-files.ts'
 import { openLines } from './open-lines.ts'
 import { type Options, options } from './options.ts'
@@ -45,7 +45,8 @@ function createHooks(checked: Options, lines: SharedFile): Hooks<State> {
   const close = (): Promise<void> => lines.close()
   const end = (exchange: Exchange, outcome: Outcome, state: State | undefined): void => {
     const { params, result } = state ?? NOTHING
-    lines.write(auditLine(exchange, outcome, params, result))
+    if (outcome.withheld === '') lines.write(auditLine(exchange, outcome, params, result))
+    else lines.write(withheldLine(exchange, outcome, include))
   }
   if (include.length === 0) return { end, close }
   return {

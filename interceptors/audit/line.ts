@@ -2,6 +2,9 @@ import type { Exchange, Outcome, OutcomeStatus, VerdictRecord } from '#api'
 import { decimal, isoTime, quote, quoteName, scalar } from './text.ts'
 
 const MAX_VERDICTS = 32
+/** In place of a name that must not be recorded; a method too, unless it is without digits as all of MCP's are. */
+const WITHHELD = '***WITHHELD***'
+const PLAIN_METHOD = /^[a-zA-Z_/]*$/
 
 /** Why an exchange was no success, where the outcome has no reason of its own. */
 const DEFAULT_ERRORS: Readonly<Record<OutcomeStatus, string>> = {
@@ -26,12 +29,14 @@ const DEFAULT_ERRORS: Readonly<Record<OutcomeStatus, string>> = {
 export function auditLine(exchange: Exchange, outcome: Outcome, params: string, result = ''): string {
   const success = outcome.status === 'ok' || outcome.status === 'replied' || outcome.status === 'dropped'
   const isTool = exchange.method === 'tools/call'
+  const name = outcome.withheldName ? WITHHELD : exchange.name
+  const method = outcome.withheldName && !PLAIN_METHOD.test(exchange.method) ? WITHHELD : exchange.method
   let line = `{"timestamp":"${isoTime(exchange.startedAt + outcome.durationMs)}"`
-  line += `,"event":"${eventOf(exchange.method, success)}","exchange":${quote(exchange.id)}`
+  line += `,"event":"${eventOf(method, success)}","exchange":${quote(exchange.id)}`
   line += `,"client_id":${quoteName(exchange.principal.id)},"server":${quoteName(exchange.server)}`
-  line += `,"method":${quoteName(exchange.method)}`
-  if (isTool) line += `,"tool":${quote(exchange.name)}`
-  else if (exchange.name !== '') line += `,"name":${quote(exchange.name)}`
+  line += `,"method":${quoteName(method)}`
+  if (isTool) line += `,"tool":${quote(name)}`
+  else if (name !== '') line += `,"name":${quote(name)}`
   line += `,"session":${exchange.session === null ? 'null' : quote(exchange.session)}`
   line += `,"success":${success},"status":"${outcome.status}","http_status":${outcome.httpStatus}`
   if (outcome.code !== null) line += `,"code":"${outcome.code}"`
@@ -41,6 +46,16 @@ export function auditLine(exchange: Exchange, outcome: Outcome, params: string, 
   line += `,"interceptor_us":${microsObject(outcome.interceptorMicros)}${notesMember(outcome.notes)}`
   if (params !== '') line += `,"params":${params}`
   return result === '' ? `${line}}\n` : `${line},"result":${result}}\n`
+}
+
+/**
+ * The line of an exchange whose contents must not be recorded (`Exchange.withhold`): `params` and `result`, where they are
+ * asked for, say why they are not there.
+ */
+export function withheldLine(exchange: Exchange, outcome: Outcome, include: readonly string[]): string {
+  const why = quote(`***WITHHELD: ${outcome.withheld}***`)
+  const found = (what: string): string => (include.includes(what) ? why : '')
+  return auditLine(exchange, outcome, found('arguments'), found('results'))
 }
 
 function eventOf(method: string, success: boolean): string {

@@ -42,8 +42,15 @@ export default defineInterceptor<Options, State>({
   onFailure: 'closed',
   create(checked, environment) {
     const guard = new SecretGuard(checked, environment)
-    const look = (message: Message, exchange: Exchange, state: State): Verdict | undefined =>
-      guard.look(message, exchange, state)
+    const look = (message: Message, exchange: Exchange, state: State): Verdict | undefined => {
+      try {
+        return guard.look(message, exchange, state)
+      } catch (error) {
+        // Nobody knows what is in there.
+        exchange.withhold('secret-scan could not search all of it')
+        throw error
+      }
+    }
     return {
       state: () => ({ streams: new Streams(), found: 0, named: [] }),
       request: look,
@@ -158,6 +165,7 @@ class SecretGuard {
       state.named.push(`${finding.rule.id}@${finding.place}#${fingerprint}`)
     }
     if (report.findings.length > 0) {
+      exchange.withhold('secret-scan found a secret', namesSecret(report.findings, exchange) ? 'all' : 'values')
       exchange.note('secrets_found', state.found)
       exchange.note('secrets', state.named.join(' '))
       const fields = { exchange: exchange.id, server: exchange.server, method: message.method, direction, refused }
@@ -167,6 +175,16 @@ class SecretGuard {
     this.#countTruncated(1, direction)
     exchange.note('secret_scan_truncated', report.truncated)
   }
+}
+
+/** Whether what the exchange is about (tool, prompt, URI, method) holds one of the secrets. */
+function namesSecret(findings: readonly Finding[], { name, method }: Exchange): boolean {
+  return findings.some(
+    ({ value, cuts }) =>
+      name.includes(value) ||
+      method.includes(value) ||
+      cuts.some(({ holder }) => holder.value === name || holder.value === method),
+  )
 }
 
 const TOO_MUCH = '; and the message is too large or too dense to be searched to its end'

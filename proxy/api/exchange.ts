@@ -59,6 +59,14 @@ export interface Exchange {
   call(message: JsonObject, options?: CallOptions): Promise<Message>
   /** Adds a field to this exchange's access and audit line. Never a secret. At most 32 fields. */
   note(key: string, value: string | number | boolean): void
+  /**
+   * Marks this exchange as one whose contents must not be recorded, because they hold what nobody should read. Whoever
+   * writes arguments, results or messages down (`audit`, captures) says `why` in their place instead, whatever its place in
+   * the chain. Cannot be taken back; the first `why` stays.
+   * @param why a few words for people: who found what. Never a secret
+   * @param what `all` = what the message names (tool, prompt, URI) is not written either, in the access line too
+   */
+  withhold(why: string, what?: 'values' | 'all'): void
 }
 
 /** How an exchange ended. */
@@ -119,4 +127,8 @@ export interface Outcome {
   readonly interceptorMicros: Readonly<Record<string, number>>
   /** What `Exchange.note` collected. */
   readonly notes: Readonly<Record<string, string | number | boolean>>
+  /** Why contents must not be recorded, as `Exchange.withhold` was told; `''` = they may be. */
+  readonly withheld: string
+  /** Whether that holds for `Exchange.name` too. `reason` and `verdicts` do not have it then. */
+  readonly withheldName: boolean
 }

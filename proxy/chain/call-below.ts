@@ -7,6 +7,7 @@ import { scan } from '../message/scan.ts'
 import { SseSplitter } from '../message/sse.ts'
 import { tableBelow } from './below-table.ts'
 import { answerServer, callServer, fieldsFor, MAX_ANSWER_BYTES, ownMessage, TIMEOUT_MS } from './call.ts'
+import type { LiveExchange } from './exchange.ts'
 import { AnswerHead } from './head.ts'
 import { InnerInbound } from './inner-inbound.ts'
 import type { Inbound, RelayServices, ReplyPort } from './ports.ts'
@@ -47,7 +48,7 @@ function callBelow(
   const wire = new WireMessage('toServer', envelope, body, envelope.method, envelope.name)
   const inner = new InnerInbound(inbound, fieldsOf(relay, wire))
   const reply = new CalledReply(inbound, envelope, services.maxDepth, signal)
-  reply.begin(new relays({ ...services, plans: { current }, quiet: true }, inner, reply, wire), timeoutMs)
+  reply.begin(new relays({ ...services, plans: { current }, quiet: true }, inner, reply, wire), exchange, timeoutMs)
   return reply.answer
 }
 
@@ -83,6 +84,8 @@ class CalledReply implements ReplyPort {
   private readonly resolve: (answer: WireMessage) => void
   private readonly reject: (error: Error) => void
   private relay: Relay | null
+  /** The exchange that this is called from. */
+  private outer: LiveExchange | null
   private timer: NodeJS.Timeout | null
   private splitter: SseSplitter | null
   private chunks: Buffer[]
@@ -103,6 +106,7 @@ class CalledReply implements ReplyPort {
     this.resolve = resolve
     this.reject = reject
     this.relay = null
+    this.outer = null
     this.timer = null
     this.splitter = null
     this.chunks = []
@@ -110,8 +114,9 @@ class CalledReply implements ReplyPort {
     this.question = ''
   }
 
-  begin(relay: Relay, timeoutMs: number): void {
+  begin(relay: Relay, outer: LiveExchange, timeoutMs: number): void {
     this.relay = relay
+    this.outer = outer
     this.timer = setTimeout(() => this.stop('upstream_timeout', `no answer to ${this.asked.method} in time`), timeoutMs)
     this.signal.addEventListener('abort', this, { once: true })
     relay.start()
@@ -179,6 +184,8 @@ class CalledReply implements ReplyPort {
 
   private settle(): void {
     this.clear()
+    const { withheld, withheldName } = (this.relay as Relay).exchange
+    if (withheld !== '') this.outer?.withhold(withheld, withheldName ? 'all' : 'values')
     const error = this.failure()
     if (error === null) this.resolve(this.found as WireMessage)
     else this.reject(error)

@@ -35,6 +35,9 @@ export class LiveExchange implements Exchange {
   plan: Plan
   verdicts: VerdictRecord[] | null
   notes: Record<string, string | number | boolean> | null
+  /** Why contents must not be recorded; `''` = they may be. */
+  withheld: string
+  withheldName: boolean
   /** Microseconds by slot; `null` until an interceptor ran. */
   micros: number[] | null
   /** When the step that runs now began. */
@@ -65,6 +68,8 @@ export class LiveExchange implements Exchange {
     this.plan = table.find(server, message.method, message.name, principal.id)
     this.verdicts = null
     this.notes = null
+    this.withheld = ''
+    this.withheldName = false
     this.micros = null
     this.clockMs = 0
     this.states = null
@@ -121,6 +126,11 @@ export class LiveExchange implements Exchange {
   note(key: string, value: string | number | boolean): void {
     this.notes ??= {}
     if (key in this.notes || Object.keys(this.notes).length < MAX_NOTES) this.notes[key] = value
+  }
+
+  withhold(why: string, what: 'values' | 'all' = 'values'): void {
+    if (this.withheld === '') this.withheld = why === '' ? 'sensitive' : why
+    if (what === 'all') this.withheldName = true
   }
 
   /** The entry's own state; made on its first hook. */

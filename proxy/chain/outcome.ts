@@ -1,4 +1,4 @@
-import type { ErrorCode, Outcome, OutcomeStatus, Verdict } from '../api/index.ts'
+import type { ErrorCode, Outcome, OutcomeStatus, Verdict, VerdictRecord } from '../api/index.ts'
 import { channels, type ExchangeEnd } from '../observe/channels.ts'
 import { endsHere } from './guard.ts'
 import type { Relay } from './relay.ts'
@@ -48,7 +48,7 @@ export function conclude(relay: Relay): void {
   const { ends } = exchange.plan
   const watched = channels.exchangeEnd.hasSubscribers && !relay.services.quiet
   if (ends !== null || watched) {
-    const outcome = outcomeOf(relay)
+    const outcome = exchange.withheldName ? withoutName(outcomeOf(relay), exchange.name) : outcomeOf(relay)
     if (ends !== null) runEnds(relay, outcome)
     if (watched) channels.exchangeEnd.publish(endOf(relay, outcome))
   }
@@ -89,7 +89,25 @@ function outcomeOf(relay: Relay): Outcome {
     verdicts: exchange.verdicts ?? NO_RECORDS,
     interceptorMicros: microsOf(relay),
     notes: exchange.notes ?? NOTHING,
+    withheld: exchange.withheld,
+    withheldName: exchange.withheldName,
   }
+}
+
+/** In place of a name that must not be recorded. */
+const WITHHELD = '***WITHHELD***'
+
+/** Methods have no digits; what has may be what must not be recorded. */
+function shownMethod(method: string): string {
+  return /^[a-zA-Z_/]*$/.test(method) ? method : WITHHELD
+}
+
+/** Reasons tell what a message names. */
+function withoutName(outcome: Outcome, name: string): Outcome {
+  if (name === '') return outcome
+  const clean = (text: string): string => text.replaceAll(name, WITHHELD)
+  const verdicts = outcome.verdicts.map((record): VerdictRecord => ({ ...record, reason: clean(record.reason) }))
+  return { ...outcome, reason: clean(outcome.reason), verdicts }
 }
 
 function microsOf(relay: Relay): Readonly<Record<string, number>> {
@@ -108,8 +126,8 @@ function endOf(relay: Relay, outcome: Outcome): ExchangeEnd {
   return {
     id: exchange.id,
     server: exchange.server,
-    method: exchange.method,
-    name: exchange.name,
+    method: exchange.withheldName ? shownMethod(exchange.method) : exchange.method,
+    name: exchange.withheldName ? WITHHELD : exchange.name,
     client: exchange.principal.id,
     session: exchange.session,
     startedAt: exchange.startedAt,

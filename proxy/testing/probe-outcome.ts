@@ -22,5 +22,7 @@ export function outcomeOf(live: LiveExchange, clock: FrozenClock): Outcome {
     verdicts: live.verdicts ?? [],
     interceptorMicros: Object.fromEntries(live.table.entries.map((entry, slot) => [entry, live.micros?.[slot] ?? 0])),
     notes: live.notes ?? {},
+    withheld: live.withheld,
+    withheldName: live.withheldName,
   }
 }

@@ -18,6 +18,8 @@ export function sampleOutcome(changes: Partial<Outcome> = {}): Outcome {
     verdicts: [],
     interceptorMicros: {},
     notes: {},
+    withheld: '',
+    withheldName: false,
     ...changes,
   }
 }
