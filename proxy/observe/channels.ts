@@ -48,6 +48,15 @@ export interface Notice {
   readonly fields: Readonly<Record<string, unknown>>
 }
 
+/** A line that a replica wrote: its standard error, or its standard output where that is not MCP. */
+export interface Output {
+  readonly server: string
+  /** The instance's id. */
+  readonly replica: string
+  /** Without line break, cut at 8 KiB. */
+  readonly line: string
+}
+
 /**
  * Diagnostics channels: the hot files publish, `observe` subscribes, nobody imports log or metrics. Publishing costs
  * one boolean (`hasSubscribers`) when nobody listens.
@@ -60,5 +69,7 @@ export const channels = {
   refusal: channel('sluice:refusal') as Channel<unknown, Refusal>,
   reload: channel('sluice:reload') as Channel<unknown, Reload>,
   notice: channel('sluice:notice') as Channel<unknown, Notice>,
+  /** Kept by the fleet for `sluice server logs`, and written into the log. */
+  output: channel('sluice:output') as Channel<unknown, Output>,
   counted: channel('sluice:counted') as Channel<unknown, Counted>,
 } as const

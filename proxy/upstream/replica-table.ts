@@ -26,6 +26,12 @@ export interface FleetLink {
   wanted(server: string): void
   /** How many requests run and wait in this worker now; told when it changed, at most every 200 ms. */
   load(server: string, inFlight: number, waiting: number): void
-  /** A replica could not be connected to: worth a look before the next health check is due. */
+  /** A replica could not be connected to, or did not answer in time: worth a look before the next check is due. */
   suspect(server: string, replica: string): void
+  /**
+   * Nothing runs any more in this worker on a place that is `draining`: it may be stopped as far as this worker goes. Told
+   * once for each such place, at once when nothing runs on it to begin with. What begins there afterwards, in a session
+   * that lives on it, may be cut.
+   */
+  drained(server: string, replica: string): void
 }
