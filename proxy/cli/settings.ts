@@ -4,6 +4,7 @@ import { LoadError } from '../base/diagnostic.ts'
 import { type HostPort, isLoopback } from '../base/host-port.ts'
 import { type Config, DEFAULTS, defaultConfig, type ServerConfig } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
+import { UPSTREAM_DEFAULTS } from '../config/servers/upstream-keys.ts'
 import type { LogLevel } from './log-level.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -95,7 +96,14 @@ function withUrls(servers: readonly ServerConfig[], { urls, name, flags }: Setti
   const known = servers.find(server => server.name === name)
   const server: ServerConfig =
     known === undefined
-      ? { name, urls, forwardAuthorization: forwards(flags), headers: [], connections: DEFAULTS.connections }
+      ? {
+          name,
+          urls,
+          forwardAuthorization: forwards(flags),
+          headers: [],
+          connections: DEFAULTS.connections,
+          upstream: UPSTREAM_DEFAULTS,
+        }
       : { ...known, urls }
   return [...servers.filter(other => other.name !== name), server]
 }

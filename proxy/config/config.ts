@@ -1,6 +1,7 @@
 import type { Diagnostic } from '../base/diagnostic.ts'
 import type { HostPort } from '../base/host-port.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
+import type { UpstreamSettings } from '../upstream/settings.ts'
 import { defaultStateDir } from './state-dir.ts'
 import type { StoreConfig } from './store-config.ts'
 
@@ -17,6 +18,7 @@ export interface ServerConfig {
   readonly headers: readonly (readonly [name: string, value: string])[]
   /** The most connections to one replica. */
   readonly connections: number
+  readonly upstream: UpstreamSettings
 }
 
 /** A client that authenticates by an API key. */
@@ -66,6 +68,16 @@ export interface Timeouts {
   readonly keepAliveMs: number
 }
 
+/** `shadow:`; shares are 0 to 1. */
+export interface ShadowConfig {
+  /** At least one. */
+  readonly policies: readonly string[]
+  readonly maxCpu: number
+  readonly sample: number
+  readonly maxQueue: number
+  readonly maxBytes: number
+}
+
 /** `sluice.yaml`, resolved: every default filled in, every path absolute, every unit a number. */
 export interface Config {
   /** The file it came from; `''` when there was none. */
@@ -104,6 +116,8 @@ export interface Config {
   readonly policies: readonly string[]
   /** `policy:` and `access_control:` of the configuration itself, for `compilePolicies`. */
   readonly inlinePolicies: readonly YamlSource[]
+  /** A second policy that exchanges are run through after they have ended; `null` = none. */
+  readonly shadow: ShadowConfig | null
   readonly interceptorDirs: readonly string[]
   readonly interceptorModules: readonly string[]
   readonly warnings: readonly Diagnostic[]
@@ -164,6 +178,7 @@ export function defaultConfig(env: NodeJS.ProcessEnv = process.env): Config {
     servers: [],
     policies: [],
     inlinePolicies: [],
+    shadow: null,
     interceptorDirs: [],
     interceptorModules: [],
     warnings: [],

@@ -7,6 +7,8 @@ import type { YamlSource } from '../base/yaml-source.ts'
 import { checkConfig } from './check.ts'
 import type { ClientConfig, Config, Limits, LogLevel, ServerConfig, Timeouts } from './config.ts'
 import { configSchema, logLevel, type RawConfig } from './schema.ts'
+import { resolveUpstream } from './servers/upstream-keys.ts'
+import { resolveShadow } from './shadow-schema.ts'
 import { defaultStateDir } from './state-dir.ts'
 import { resolveStore } from './store-schema.ts'
 
@@ -62,9 +64,10 @@ function resolveConfig(
     allowedOrigins: raw.allowed_origins,
     limits: resolveLimits(raw.limits),
     timeouts: resolveTimeouts(raw.timeouts),
-    servers: resolveServers(raw),
+    servers: resolveServers(raw, absolute),
     policies: raw.policies.map(absolute),
     inlinePolicies: inlinePolicies(raw, source),
+    shadow: resolveShadow(raw, absolute),
     interceptorDirs: raw.interceptor_dirs.map(absolute),
     interceptorModules: raw.interceptor_modules,
     warnings: [...found, ...level.warnings],
@@ -94,13 +97,14 @@ function resolveClients(raw: RawConfig): ClientConfig[] {
   }))
 }
 
-function resolveServers(raw: RawConfig): ServerConfig[] {
+function resolveServers(raw: RawConfig, absolute: (path: string) => string): ServerConfig[] {
   return Object.entries(raw.servers).map(([name, server]) => ({
     name,
     urls: server.urls ?? (server.url === undefined ? [] : [server.url]),
     forwardAuthorization: server.forward_authorization,
     headers: server.headers,
     connections: server.connections,
+    upstream: resolveUpstream(server, absolute),
   }))
 }
 

@@ -10,6 +10,7 @@ import {
   type ServerConfig,
   type Timeouts,
 } from '../../proxy/config/config.ts'
+import { UPSTREAM_DEFAULTS } from '../../proxy/config/servers/upstream-keys.ts'
 import { type Sluice, startSluice } from '../../proxy/main.ts'
 import { channels, type ExchangeEnd, type Notice, type Refusal } from '../../proxy/observe/channels.ts'
 import { type Scope, until } from './scope.ts'
@@ -107,6 +108,7 @@ function serversOf({ servers, server }: ProxyOptions): ServerConfig[] {
     forwardAuthorization: false,
     headers: [],
     connections: DEFAULTS.connections,
+    upstream: UPSTREAM_DEFAULTS,
     ...server,
   }))
 }

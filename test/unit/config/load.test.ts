@@ -7,6 +7,7 @@ import { LoadError } from '../../../proxy/base/diagnostic.ts'
 import { type Config, defaultConfig } from '../../../proxy/config/config.ts'
 import { loadConfig } from '../../../proxy/config/load.ts'
 import { configJsonSchema } from '../../../proxy/config/schema.ts'
+import { UPSTREAM_DEFAULTS } from '../../../proxy/config/servers/upstream-keys.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'config-'))
 const file = join(dir, 'sluice.yaml')
@@ -38,7 +39,14 @@ describe('sluice.yaml', () => {
     assert.deepEqual(config, { ...defaults, file, baseDir: dir })
     assert.deepEqual(none, [])
     assert.deepEqual(servers, [
-      { name: 'demo', urls: ['http://127.0.0.1:3001/mcp'], forwardAuthorization: false, headers: [], connections: 128 },
+      {
+        name: 'demo',
+        urls: ['http://127.0.0.1:3001/mcp'],
+        forwardAuthorization: false,
+        headers: [],
+        connections: 128,
+        upstream: UPSTREAM_DEFAULTS,
+      },
     ])
   })
 
@@ -110,6 +118,7 @@ interceptor_modules: [sluice-jq]
           ['x-org', '42'],
         ],
         connections: 4,
+        upstream: UPSTREAM_DEFAULTS,
       },
     ])
     assert.deepEqual(config.policies, [join(dir, 'policy.yaml'), join(dir, '..', 'other.yaml')])
