@@ -136,6 +136,11 @@ export class BatchRelay implements ReplyOwner {
   }
 }
 
+/** A stream of events may begin with a byte order mark; further in, where this one is put, it would spoil its line. */
+function withoutMark(events: Uint8Array): Uint8Array {
+  return events[0] === 0xef && events[1] === 0xbb && events[2] === 0xbf ? events.subarray(3) : events
+}
+
 const OPEN = Buffer.from('[')
 const COMMA = Buffer.from(',')
 const CLOSE = Buffer.from(']')
@@ -190,9 +195,10 @@ class Part implements ReplyPort {
   }
 
   write(chunk: Uint8Array): boolean {
+    const first = this.bytes === 0
     this.started = true
     this.bytes += chunk.byteLength
-    if (this.isStream) return this.batch.writeEvents(chunk)
+    if (this.isStream) return this.batch.writeEvents(first ? withoutMark(chunk) : chunk)
     if (this.bytes <= this.batch.maxAnswerBytes) this.chunks.push(Buffer.from(chunk))
     else this.chunks = []
     return true

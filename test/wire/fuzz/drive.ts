@@ -68,6 +68,15 @@ export class AnswerReader {
   }
 }
 
+/** Writes pieces with a turn of the event loop between them, so that the other side reads them one by one. */
+export async function writeInTurns(socket: Socket, pieces: readonly Buffer[]): Promise<void> {
+  for (const [at, piece] of pieces.entries()) {
+    if (at > 0) await new Promise(resolve => setImmediate(resolve))
+    if (socket.destroyed) return
+    socket.write(piece)
+  }
+}
+
 /** How long a case may take: far more than it needs. Beyond, something hangs. */
 const DEADLINE_MS = 20_000
 
@@ -88,11 +97,23 @@ export class Wire {
    * @param quietMs half-closes when nothing has come for so long, for bytes that may be half a request; 0 = never
    * @throws Error when neither comes
    */
-  async exchange(bytes: Buffer, quietMs = 0): Promise<Answer> {
+  exchange(bytes: Buffer, quietMs = 0): Promise<Answer> {
     if (this.#isClosed) this.#connect()
     const socket = this.#socket as Socket
-    const limit = performance.now() + DEADLINE_MS
     socket.write(bytes)
+    return this.#answer(socket, quietMs)
+  }
+
+  /** The same for bytes that the other side is to read piece by piece. */
+  exchangePieces(pieces: readonly Buffer[]): Promise<Answer> {
+    if (this.#isClosed) this.#connect()
+    const socket = this.#socket as Socket
+    void writeInTurns(socket, pieces)
+    return this.#answer(socket, 0)
+  }
+
+  async #answer(socket: Socket, quietMs: number): Promise<Answer> {
+    const limit = performance.now() + DEADLINE_MS
     for (;;) {
       const answer = this.#reader.take(this.#isClosed)
       if (answer !== null) {
