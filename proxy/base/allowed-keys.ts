@@ -4,6 +4,7 @@ import type { Path } from './yaml-source.ts'
 interface Definition {
   readonly type: string
   readonly shape?: Readonly<Record<string, z.ZodType>>
+  readonly catchall?: z.ZodType
   readonly innerType?: z.ZodType
   readonly in?: z.ZodType
   readonly options?: readonly z.ZodType[]
@@ -22,8 +23,9 @@ export function allowedKeys(schema: z.ZodType, path: Path): string[] {
 }
 
 function step(schema: z.ZodType, key: string | number): z.ZodType[] {
-  const { type, shape, valueType, element } = definition(schema)
-  const next = type === 'object' ? shape?.[key] : type === 'record' ? valueType : type === 'array' ? element : undefined
+  const { type, shape, catchall, valueType, element } = definition(schema)
+  const other = type === 'record' ? valueType : type === 'array' ? element : undefined
+  const next = type === 'object' ? (shape?.[key] ?? catchall) : other
   return next === undefined ? [] : unwrap(next)
 }
 

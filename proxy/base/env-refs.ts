@@ -1,3 +1,5 @@
+import { readFileSync, statSync } from 'node:fs'
+
 /** What became of a text with `${NAME}` in it. */
 export interface Expansion {
   readonly text: string
@@ -5,6 +7,8 @@ export interface Expansion {
   readonly names: readonly string[]
   /** The values that came from the environment: they never appear in messages. */
   readonly values: readonly string[]
+  /** The files some of them were read from. */
+  readonly files: readonly string[]
   /** Whether the text is one reference and nothing else. */
   readonly whole: boolean
   /** What could not be expanded. */
@@ -22,23 +26,30 @@ const NAME = /[A-Za-z_][A-Za-z0-9_]*/y
 /** Deepest nesting of references in defaults, `${A:-${B:-c}}`. */
 const MAX_NESTING = 8
 
+/** Largest file that `NAME_FILE` may name, in bytes. */
+const MAX_VALUE_BYTES = 64 * 1024
+
 /**
  * Expands `${NAME}` and `${NAME:-default}`; `$$` stands for `$`, any other `$` for itself. As in a shell, the default
- * holds where the variable is missing or empty; a default may hold references itself.
+ * holds where the variable is missing or empty; a default may hold references itself. Where `NAME` is missing or empty
+ * and `NAME_FILE` is not, the value is that file's content without the line break at its end (the convention of Docker
+ * secrets).
  */
 export function expandReferences(text: string, env: NodeJS.ProcessEnv): Expansion {
   const names: string[] = []
   const values: string[] = []
+  const files: string[] = []
   const problems: ReferenceProblem[] = []
-  const out = { names, values, problems }
+  const out = { names, values, files, problems }
   const expanded = text.includes('$') ? expand(text, env, out, 0) : text
   const whole = text.startsWith('${') && closing(text, 2) === text.length - 1
-  return { text: expanded, names, values, whole, problems }
+  return { text: expanded, names, values, files, whole, problems }
 }
 
 interface Collected {
   readonly names: string[]
   readonly values: string[]
+  readonly files: string[]
   readonly problems: ReferenceProblem[]
 }
 
@@ -85,7 +96,7 @@ function resolve(inside: string, env: NodeJS.ProcessEnv, out: Collected, depth: 
     out.problems.push({ written: `\${${name}`, text })
     return ''
   }
-  const value = env[name]
+  const value = env[name] || (fromFile(name, env, out) ?? env[name])
   if (rest !== '' && (value === undefined || value === '')) return expand(rest.slice(2), env, out, depth + 1)
   if (value === undefined) {
     const text = `environment variable ${name} is not set: set it, or give a default by \${${name}:-default}`
@@ -95,4 +106,21 @@ function resolve(inside: string, env: NodeJS.ProcessEnv, out: Collected, depth: 
   out.names.push(name)
   out.values.push(value)
   return value
+}
+
+/** What `NAME_FILE` leads to; `null` where there is no such variable. */
+function fromFile(name: string, env: NodeJS.ProcessEnv, out: Collected): string | null {
+  const file = env[`${name}_FILE`]
+  if (file === undefined || file === '') return null
+  out.files.push(file)
+  try {
+    const { size } = statSync(file)
+    if (size > MAX_VALUE_BYTES) throw new Error(`${size} bytes, expected at most ${MAX_VALUE_BYTES}`)
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const why = code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'no permission to read it' : message
+    out.problems.push({ written: `\${${name}`, text: `${name}_FILE names ${file}: ${why}` })
+    return ''
+  }
 }

@@ -31,9 +31,9 @@ function parse<O>(source: YamlSource, schema: z.ZodType<O>): z.ZodSafeParseResul
   const first = schema.safeParse(source.value, { error: () => NO_TEXT })
   if (first.success) return first
   const texts = new Map<Path, string>()
-  for (const issue of first.error.issues) {
-    const text = wantsText(issue) ? source.retypedText(issue.path as Path) : null
-    if (text !== null) texts.set(issue.path as Path, text)
+  for (const path of first.error.issues.flatMap(issue => textPaths(issue, []))) {
+    const text = source.retypedText(path)
+    if (text !== null) texts.set(path, text)
   }
   if (texts.size === 0) return first
   const value = structuredClone(source.value)
@@ -41,10 +41,11 @@ function parse<O>(source: YamlSource, schema: z.ZodType<O>): z.ZodSafeParseResul
   return schema.safeParse(value, { error: () => NO_TEXT })
 }
 
-function wantsText(issue: Issue): boolean {
-  if (issue.code === 'invalid_union')
-    return issue.errors.some(one => one.some(inner => inner.path.length === 0 && wantsText(inner)))
-  return issue.code === 'invalid_type' && issue.expected === 'string'
+/** Where text was expected: one of what a union would take, too. */
+function textPaths(issue: Issue, base: Path): Path[] {
+  const path = [...base, ...(issue.path as Path)]
+  if (issue.code === 'invalid_union') return issue.errors.flat().flatMap(inner => textPaths(inner, path))
+  return issue.code === 'invalid_type' && issue.expected === 'string' ? [path] : []
 }
 
 function assign(root: unknown, path: Path, text: string): void {

@@ -112,6 +112,23 @@ export class YamlSource {
     return expansion?.whole === true && typeof this.get(path) !== 'string' ? expansion.text : null
   }
 
+  /** The environment variables that a scalar's text names, in order; those of unused defaults are not among them. */
+  variables(path: Path): readonly string[] {
+    return this.#expansion(path)?.names ?? []
+  }
+
+  /** A scalar's text as it stands in the file, references and all; `''` where there is none. */
+  written(path: Path): string {
+    const found = this.#find(path)
+    if (!isScalar(found.value) || found.depth !== path.length) return ''
+    return found.value.source ?? String(found.value.value)
+  }
+
+  /** The files that values came from, because the environment said `NAME_FILE`. */
+  get valueFiles(): string[] {
+    return [...new Set([...(this.#text?.expansions.values() ?? [])].flatMap(expansion => expansion.files))]
+  }
+
   /** Blots out values that came from the environment. */
   redact(text: string): string {
     let clean = text

@@ -1,6 +1,7 @@
 import type { Diagnostic } from '../base/diagnostic.ts'
 import { isLoopback } from '../base/host-port.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
+import { checkCredentials } from './credentials-check.ts'
 import type { RawConfig } from './schema.ts'
 
 /** What no single key can tell: keys that contradict each other, or cannot act. */
@@ -11,6 +12,12 @@ export function checkConfig(raw: RawConfig, source: YamlSource, allowNoServers: 
     ...checkIdentity(raw, source),
     ...checkKeys(raw, source),
     ...checkListeners(raw, source),
+    ...checkCredentials(raw.credentials, source, {
+      servers: raw.servers,
+      clients: Object.keys(raw.clients),
+      anyClient: raw.trust_client_id,
+      anyServer: allowNoServers,
+    }),
   ]
 }
 

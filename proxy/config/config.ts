@@ -1,8 +1,10 @@
 import type { Diagnostic } from '../base/diagnostic.ts'
 import type { HostPort } from '../base/host-port.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
+import type { CredentialsSpec } from '../credentials/spec.ts'
 import type { UpstreamSettings } from '../upstream/settings.ts'
 import { defaultStateDir } from './state-dir.ts'
+import { noCredentials } from './credentials.ts'
 import type { StoreConfig } from './store-config.ts'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
@@ -115,6 +117,10 @@ export interface Config {
   /** Policy files. */
   readonly policies: readonly string[]
   /** `policy:` and `access_control:` of the configuration itself, for `compilePolicies`. */
+  /** What Sluice shows to servers, and gives to replicas it starts. */
+  readonly credentials: CredentialsSpec
+  /** Files that values of this file came from (`NAME_FILE`); when one changes, so does the configuration. */
+  readonly valueFiles: readonly string[]
   readonly inlinePolicies: readonly YamlSource[]
   /** A second policy that exchanges are run through after they have ended; `null` = none. */
   readonly shadow: ShadowConfig | null
@@ -179,6 +185,8 @@ export function defaultConfig(env: NodeJS.ProcessEnv = process.env): Config {
     policies: [],
     inlinePolicies: [],
     shadow: null,
+    credentials: noCredentials(defaultStateDir(env)),
+    valueFiles: [],
     interceptorDirs: [],
     interceptorModules: [],
     warnings: [],

@@ -6,6 +6,7 @@ import { validate } from '../base/validate.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
 import { checkConfig } from './check.ts'
 import type { ClientConfig, Config, Limits, LogLevel, ServerConfig, Timeouts } from './config.ts'
+import { resolveCredentials } from './credentials.ts'
 import { configSchema, logLevel, type RawConfig } from './schema.ts'
 import { resolveUpstream } from './servers/upstream-keys.ts'
 import { resolveShadow } from './shadow-schema.ts'
@@ -44,6 +45,7 @@ function resolveConfig(
   const absolute = (path: string): string => resolve(baseDir, path)
   const level = resolveLogLevel(raw, env)
   return Object.freeze({
+  const stateDir = raw.state_dir === undefined ? defaultStateDir(env) : absolute(raw.state_dir)
     file,
     baseDir,
     listen: raw.gateway?.port === undefined ? raw.listen : { host: raw.listen.host, port: raw.gateway.port },
@@ -54,7 +56,7 @@ function resolveConfig(
     accessLog: raw.access_log,
     tls: raw.tls === undefined ? null : { cert: absolute(raw.tls.cert), key: absolute(raw.tls.key) },
     sessionKey: raw.session_key ?? null,
-    stateDir: raw.state_dir === undefined ? defaultStateDir(env) : absolute(raw.state_dir),
+    stateDir,
     controlSocket: raw.control_socket === 'auto' ? 'auto' : raw.control_socket && absolute(raw.control_socket),
     store: resolveStore(raw.store, baseDir),
     clients: resolveClients(raw),
@@ -66,6 +68,8 @@ function resolveConfig(
     timeouts: resolveTimeouts(raw.timeouts),
     servers: resolveServers(raw, absolute),
     policies: raw.policies.map(absolute),
+    credentials: resolveCredentials(raw.credentials, source, baseDir, stateDir),
+    valueFiles: source.valueFiles,
     inlinePolicies: inlinePolicies(raw, source),
     shadow: resolveShadow(raw, absolute),
     interceptorDirs: raw.interceptor_dirs.map(absolute),

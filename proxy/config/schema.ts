@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { byteSize, duration } from '../api/units.ts'
 import { parseHostPort } from '../base/host-port.ts'
 import { DEFAULTS } from './config.ts'
+import { credentialsSchema } from './credentials-schema.ts'
 import { headerFields, serverUrl } from './server-schema.ts'
 import { bridgeKeys } from './servers/bridge-keys.ts'
 import { containerKeys } from './servers/container-keys.ts'
@@ -149,6 +150,7 @@ export const configSchema = z.strictObject({
     .default({}),
   policies: z.array(z.string().min(1)).default([]),
   policy: z.record(z.string(), z.unknown()).optional(),
+  credentials: credentialsSchema.optional(),
   access_control: z.record(z.string(), z.unknown()).optional(),
   interceptor_dirs: z.array(z.string().min(1)).default([]),
   interceptor_modules: z.array(z.string().min(1)).default([]),

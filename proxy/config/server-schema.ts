@@ -62,3 +62,5 @@ export const headerFields = z.record(headerName, headerValue).transform((fields,
   }
   return pairs
 })
+
+export { headerName, headerValue }

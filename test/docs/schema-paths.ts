@@ -3,12 +3,14 @@ type Schema = Readonly<Record<string, unknown>>
 /** Paths of all leaves of a JSON Schema, `servers.<name>.url`; maps with free names count as `<name>`. */
 export function leafPaths(schema: Schema, path: readonly string[] = []): string[] {
   const { properties, additionalProperties } = schema
-  if (isSchema(properties)) {
-    return Object.entries(properties).flatMap(([key, part]) => leafPaths(part as Schema, [...path, key]))
-  }
-  if (isSchema(additionalProperties) && Object.keys(additionalProperties).length > 0) {
-    return leafPaths(additionalProperties, [...path, '<name>'])
-  }
+  const named = isSchema(properties)
+    ? Object.entries(properties).flatMap(([key, part]) => leafPaths(part as Schema, [...path, key]))
+    : []
+  const free =
+    isSchema(additionalProperties) && Object.keys(additionalProperties).length > 0
+      ? leafPaths(additionalProperties, [...path, '<name>'])
+      : []
+  if (named.length + free.length > 0) return [...named, ...free]
   return [path.join('.')]
 }
 
