@@ -4,6 +4,7 @@ import { LoadError } from '../base/diagnostic.ts'
 import { type HostPort, isLoopback } from '../base/host-port.ts'
 import { type Config, DEFAULTS, defaultConfig, type ServerConfig } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
+import { LIFE_DEFAULTS, staticSource } from '../config/servers/source-keys.ts'
 import { UPSTREAM_DEFAULTS } from '../config/servers/upstream-keys.ts'
 import type { LogLevel } from './log-level.ts'
 import { UsageError } from './usage-error.ts'
@@ -99,12 +100,14 @@ function withUrls(servers: readonly ServerConfig[], { urls, name, flags }: Setti
       ? {
           name,
           urls,
+          source: staticSource(urls),
+          life: LIFE_DEFAULTS,
           forwardAuthorization: forwards(flags),
           headers: [],
           connections: DEFAULTS.connections,
           upstream: UPSTREAM_DEFAULTS,
         }
-      : { ...known, urls }
+      : { ...known, urls, source: staticSource(urls) }
   return [...servers.filter(other => other.name !== name), server]
 }
 

@@ -2,6 +2,7 @@ import type { Diagnostic } from '../base/diagnostic.ts'
 import type { HostPort } from '../base/host-port.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
 import type { CredentialsSpec } from '../credentials/spec.ts'
+import type { LifeSpec, Source } from '../fleet/spec.ts'
 import type { UpstreamSettings } from '../upstream/settings.ts'
 import { defaultStateDir } from './state-dir.ts'
 import { noCredentials } from './credentials.ts'
@@ -12,8 +13,10 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' |
 /** One MCP server that Sluice fronts. */
 export interface ServerConfig {
   readonly name: string
-  /** Endpoints of its replicas, http or https, normalised; at least one. */
+  /** Endpoints of static replicas, http, https or unix, normalised; empty where others or Sluice itself run them. */
   readonly urls: readonly string[]
+  readonly source: Source
+  readonly life: LifeSpec
   /** Whether the client's own `Authorization` header goes to the server. */
   readonly forwardAuthorization: boolean
   /** Header fields added to every upstream request; names lower-case. Values may be secrets. */

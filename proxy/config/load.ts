@@ -8,6 +8,7 @@ import { checkConfig } from './check.ts'
 import type { ClientConfig, Config, Limits, LogLevel, ServerConfig, Timeouts } from './config.ts'
 import { resolveCredentials } from './credentials.ts'
 import { configSchema, logLevel, type RawConfig } from './schema.ts'
+import { resolveLife, resolveSource } from './servers/source-keys.ts'
 import { resolveUpstream } from './servers/upstream-keys.ts'
 import { resolveShadow } from './shadow-schema.ts'
 import { defaultStateDir } from './state-dir.ts'
@@ -105,6 +106,8 @@ function resolveServers(raw: RawConfig, absolute: (path: string) => string): Ser
   return Object.entries(raw.servers).map(([name, server]) => ({
     name,
     urls: server.urls ?? (server.url === undefined ? [] : [server.url]),
+    source: resolveSource(server, absolute),
+    life: resolveLife(server),
     forwardAuthorization: server.forward_authorization,
     headers: server.headers,
     connections: server.connections,

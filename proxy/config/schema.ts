@@ -6,7 +6,7 @@ import { credentialsSchema } from './credentials-schema.ts'
 import { headerFields, serverUrl } from './server-schema.ts'
 import { bridgeKeys } from './servers/bridge-keys.ts'
 import { containerKeys } from './servers/container-keys.ts'
-import { sourceKeys } from './servers/source-keys.ts'
+import { sourceKeys, sourceProblem } from './servers/source-keys.ts'
 import { upstreamKeys } from './servers/upstream-keys.ts'
 import { storeSchema } from './store-schema.ts'
 
@@ -84,9 +84,10 @@ const server = z
     ...bridgeKeys,
   })
   .superRefine((value, context) => {
-    if ((value.url === undefined) === (value.urls === undefined)) {
-      context.addIssue({ code: 'custom', message: 'give either "url" or "urls"' })
-    }
+    const problem = sourceProblem(value)
+    if (problem === null) return
+    const [key, message] = problem
+    context.addIssue({ code: 'custom', message, path: key === '' ? [] : [key] })
   })
 
 const keyHash = z.string().regex(/^[0-9a-fA-F]{64}$/, {

@@ -1,5 +1,8 @@
 import { z } from 'zod'
 
+/** The longest path that a socket can be bound to, on Linux, in bytes. */
+const MAX_SOCKET_PATH = 107
+
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 // Field values: visible ASCII, space and tab inside, and obs-text (RFC 9110, 5.5). No line breaks.
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
@@ -36,14 +39,31 @@ export const serverUrl = z
     context.addIssue({ code: 'custom', message: problem })
     return z.NEVER
   })
-  .meta({ description: 'http or https URL of a Streamable HTTP endpoint', format: 'uri' })
+  .meta({
+    description: 'http or https URL of a Streamable HTTP endpoint, or unix:/path/of.sock?path=/mcp',
+    format: 'uri',
+  })
 
 function urlProblem(url: URL): string {
+  if (url.protocol === 'unix:') return socketProblem(url)
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     return 'expected a URL that begins with http:// or https://'
   if (url.username !== '' || url.password !== '') return 'a URL with user or password: put credentials into "headers"'
   if (url.hash !== '') return 'a URL with a fragment (#…): leave it out'
   return ''
+}
+
+function socketProblem({ host, pathname, hash, searchParams }: URL): string {
+  if (host !== '' || !pathname.startsWith('/') || pathname === '/' || hash !== '') {
+    return 'expected a socket such as unix:/run/kb.sock?path=/mcp'
+  }
+  if (Buffer.byteLength(decodeURIComponent(pathname)) > MAX_SOCKET_PATH) {
+    return `the path of a socket is at most ${MAX_SOCKET_PATH} bytes long`
+  }
+  const others = [...searchParams.keys()].filter(key => key !== 'path')
+  return others.length > 0 || !(searchParams.get('path') ?? '/').startsWith('/')
+    ? 'expected only ?path=/… behind the path of a socket'
+    : ''
 }
 
 const headerName = z

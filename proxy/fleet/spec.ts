@@ -51,10 +51,6 @@ export interface ProcessSource {
 export interface ImageSource {
   readonly kind: 'image'
   readonly image: string
-  readonly transport: 'stdio' | 'http'
-  /** For `http`: path of its endpoint. */
-  readonly path: string
-  readonly env: Readonly<Record<string, string>>
 }
 
 /** Where the replicas of a server come from. */

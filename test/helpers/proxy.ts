@@ -10,6 +10,7 @@ import {
   type ServerConfig,
   type Timeouts,
 } from '../../proxy/config/config.ts'
+import { LIFE_DEFAULTS, staticSource } from '../../proxy/config/servers/source-keys.ts'
 import { UPSTREAM_DEFAULTS } from '../../proxy/config/servers/upstream-keys.ts'
 import { type Sluice, startSluice } from '../../proxy/main.ts'
 import { channels, type ExchangeEnd, type Notice, type Refusal } from '../../proxy/observe/channels.ts'
@@ -104,7 +105,9 @@ function serversOf({ servers, server }: ProxyOptions): ServerConfig[] {
   const named = typeof servers === 'string' ? { s: servers } : servers
   return Object.entries(named).map(([name, urls]) => ({
     name,
-    urls: typeof urls === 'string' ? [urls] : urls,
+    urls: [urls].flat(),
+    source: staticSource([urls].flat()),
+    life: LIFE_DEFAULTS,
     forwardAuthorization: false,
     headers: [],
     connections: DEFAULTS.connections,

@@ -7,6 +7,7 @@ import { LoadError } from '../../../proxy/base/diagnostic.ts'
 import { type Config, defaultConfig } from '../../../proxy/config/config.ts'
 import { loadConfig } from '../../../proxy/config/load.ts'
 import { configJsonSchema } from '../../../proxy/config/schema.ts'
+import { LIFE_DEFAULTS, staticSource } from '../../../proxy/config/servers/source-keys.ts'
 import { UPSTREAM_DEFAULTS } from '../../../proxy/config/servers/upstream-keys.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'config-'))
@@ -42,6 +43,8 @@ describe('sluice.yaml', () => {
       {
         name: 'demo',
         urls: ['http://127.0.0.1:3001/mcp'],
+        source: staticSource(['http://127.0.0.1:3001/mcp']),
+        life: LIFE_DEFAULTS,
         forwardAuthorization: false,
         headers: [],
         connections: 128,
@@ -112,6 +115,8 @@ interceptor_modules: [sluice-jq]
       {
         name: 'github',
         urls: ['https://a.example.com/mcp', 'https://b.example.com/mcp'],
+        source: staticSource(['https://a.example.com/mcp', 'https://b.example.com/mcp']),
+        life: LIFE_DEFAULTS,
         forwardAuthorization: true,
         headers: [
           ['authorization', 'Bearer t0ken'],
@@ -224,7 +229,20 @@ describe('a bad sluice.yaml', () => {
       '{ A: { url: "http://x" } }',
       '1:12: servers: expected a server name of a-z, 0-9 and . _ -, beginning with a-z or 0-9, got "A"',
     ],
-    ['{ a: {} }', '1:15: servers.a: give either "url" or "urls"'],
+    ['{ a: {} }', '1:15: servers.a: give one of "url", "urls", "discover", "command" and "image"'],
+    ['{ a: { url: "http://x", command: [node] } }', '1:15: servers.a: give either "url" or "command"'],
+    [
+      '{ a: { command: [node], transport: http } }',
+      '1:45: servers.a.transport: http needs "port_env", the variable that tells the command its port',
+    ],
+    [
+      '{ a: { command: [node], replicas: { min: 3, max: 2 } } }',
+      '1:44: servers.a.replicas: expected "min" not above "max", got a mapping',
+    ],
+    [
+      '{ a: { url: "unix:relative.sock" } }',
+      '1:22: servers.a.url: expected a socket such as unix:/run/kb.sock?path=/mcp, got "unix:relative.sock"',
+    ],
     ['{ a: { url: "http://x", urls: ["http://y"] } }', '1:15: servers.a: give either "url" or "urls"'],
     [
       '{ a: { url: ftp://x } }',
