@@ -23,6 +23,7 @@ import { startNotices } from './observe/notices.ts'
 import type { PolicyInput } from './policy/compile.ts'
 import { Registry } from './policy/registry.ts'
 import { PolicyReloader } from './policy/reload.ts'
+import { Onlookers } from './shadow/onlookers.ts'
 import { type OwnStore, openStore } from './store/open.ts'
 import { ReplicaPool } from './upstream/pool.ts'
 import { Reachability } from './upstream/reachability.ts'
@@ -104,8 +105,9 @@ class RunningSluice implements Sluice {
   #reloader!: PolicyReloader
   #listener!: Listener
   #downstream!: Downstream
+  #onlookers!: Onlookers
   #admin: Admin | null = null
-  readonly #routes = new ControlRoutes([{ method: 'GET', path: '/', handler: () => this.#about() }])
+  #routes!: ControlRoutes
   readonly control = (ask: ControlAsk): Promise<ControlAnswer> => this.#routes.answer(ask)
   #draining = false
   #closed: Promise<void> | null = null
@@ -137,6 +139,11 @@ class RunningSluice implements Sluice {
     const watch = [config.file, ...config.interceptorDirs].filter(path => path !== '')
     this.#reloader = await PolicyReloader.open({ input: () => this.#policyInput(), watch })
     this.#stack.defer(() => within(this.#reloader.close(), CLOSE_LIMIT_MS))
+    this.#onlookers = await this.#openOnlookers(watch)
+    this.#routes = new ControlRoutes([
+      { method: 'GET', path: '/', handler: () => this.#about() },
+      ...this.#onlookers.routes,
+    ])
     // After the listener and before the policy, which waits for the last exchange to end.
     for (const pool of this.#pools) this.#stack.defer(() => pool.destroy())
     this.#admin = await this.#openAdmin()
@@ -148,7 +155,9 @@ class RunningSluice implements Sluice {
     })
     this.#stack.defer(() => this.#listener.close())
     this.#tellWarnings()
-    if (this.#options.watch !== false) this.#reloader.watch()
+    if (this.#options.watch === false) return
+    this.#reloader.watch()
+    this.#onlookers.watch()
   }
 
   get url(): string {
@@ -173,7 +182,9 @@ class RunningSluice implements Sluice {
   }
 
   async reloadPolicy(): Promise<boolean> {
-    return this.#reloader.reload()
+    const isLoaded = await this.#reloader.reload()
+    await this.#onlookers.reload()
+    return isLoaded
   }
 
   async drain(timeoutMs: number = this.#options.config.timeouts.drainMs): Promise<void> {
@@ -207,9 +218,14 @@ class RunningSluice implements Sluice {
   }
 
   async #policyInput(): Promise<Omit<PolicyInput, 'generation'>> {
-    const { reread, env = process.env, strict = false } = this.#options
+    const { reread } = this.#options
     const config = this.#reloader === undefined || reread === undefined ? this.#candidate : reread()
     this.#candidate = config
+    return this.#inputOf(config, {})
+  }
+
+  async #inputOf(config: Config, fields: Readonly<Record<string, unknown>>): Promise<Omit<PolicyInput, 'generation'>> {
+    const { env = process.env, strict = false } = this.#options
     const { interceptorDirs, interceptorModules, baseDir } = config
     return {
       files: config.policies,
@@ -218,13 +234,34 @@ class RunningSluice implements Sluice {
       registry: await Registry.load({ dirs: interceptorDirs, modules: interceptorModules, baseDir }),
       services: {
         clock: systemClock,
-        logger: entry => this.#log.child({ entry }),
+        logger: entry => this.#log.child({ entry, ...fields }),
         store: this.#store,
         tools: server => this.#tools.get(server),
       },
       env,
       strict,
     }
+  }
+
+  async #openOnlookers(watch: readonly string[]): Promise<Onlookers> {
+    const { config, reread } = this.#options
+    const { shadow: settings, limits } = config
+    const onlookers = await Onlookers.open({
+      settings,
+      watch,
+      clock: systemClock,
+      tools: this.#tools,
+      maxDepth: limits.maxDepth,
+      maxEventBytes: limits.maxEventBytes,
+      input: async () => {
+        const now = this.#onlookers === undefined || reread === undefined ? config : reread()
+        // Whether there is a shadow policy is settled at start; which files it is made of is not.
+        const policies = (now.shadow ?? settings)?.policies ?? []
+        return this.#inputOf({ ...now, policies, inlinePolicies: [] }, { shadow: true })
+      },
+    })
+    this.#stack.defer(() => within(onlookers.close(), CLOSE_LIMIT_MS))
+    return onlookers
   }
 
   /** After a reload: what may change while running is taken over, what needs a restart is named. */
@@ -263,6 +300,7 @@ class RunningSluice implements Sluice {
       sealSession: (server, replica, upstreamId, principal) =>
         sessions.seal(server, replica, upstreamId, principal, ''),
     }
+    this.#onlookers.attach(relay)
     const { allowedHosts, allowedOrigins, limits, timeouts } = config
     const guard = new OriginGuard({ loopback: isLoopbackHost(config.listen.host), allowedHosts, allowedOrigins })
     const services = { relay, sessions, identity: this.#identity, guard, limits, stallMs: timeouts.stallMs }
@@ -354,6 +392,7 @@ const AT_START: Readonly<Record<string, (config: Config) => unknown>> = {
   limits: config => config.limits,
   store: config => config.store,
   timeouts: config => config.timeouts,
+  shadow: config => config.shadow && { ...config.shadow, policies: [] },
   servers: config => config.servers,
 }
 

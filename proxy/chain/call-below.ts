@@ -48,7 +48,11 @@ function callBelow(
   const wire = new WireMessage('toServer', envelope, body, envelope.method, envelope.name)
   const inner = new InnerInbound(inbound, fieldsOf(relay, wire))
   const reply = new CalledReply(inbound, envelope, services.maxDepth, signal)
-  reply.begin(new relays({ ...services, plans: { current }, quiet: true }, inner, reply, wire), exchange, timeoutMs)
+  reply.begin(
+    new relays({ ...services, plans: { current }, quiet: true, witness: null }, inner, reply, wire),
+    exchange,
+    timeoutMs,
+  )
   return reply.answer
 }
 

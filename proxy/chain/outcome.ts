@@ -47,10 +47,11 @@ export function conclude(relay: Relay): void {
   const { exchange } = relay
   const { ends } = exchange.plan
   const watched = channels.exchangeEnd.hasSubscribers && !relay.services.quiet
-  if (ends !== null || watched) {
+  if (ends !== null || watched || relay.tap !== null) {
     const outcome = exchange.withheldName ? withoutName(outcomeOf(relay), exchange.name) : outcomeOf(relay)
     if (ends !== null) runEnds(relay, outcome)
     if (watched) channels.exchangeEnd.publish(endOf(relay, outcome))
+    relay.tap?.ended(relay.message, outcome)
   }
   exchange.markEnded()
   exchange.table.release()

@@ -1,6 +1,6 @@
-import type { Principal } from '../api/index.ts'
+import type { Exchange, Message, Outcome, Principal } from '../api/index.ts'
 import type { PlanSource } from '../policy/plan.ts'
-import type { Upstream } from '../upstream/upstream.ts'
+import type { Upstream, UpstreamSink } from '../upstream/upstream.ts'
 import type { PendingRequests } from './pending.ts'
 import type { ToolTable } from './tool-table.ts'
 
@@ -64,6 +64,22 @@ export interface Inbound {
   readonly wholeEvents: boolean
 }
 
+/** Looks on while exchanges pass, for whoever wants to know what was said. It changes nothing. */
+export interface Witness {
+  /**
+   * Called when an exchange begins.
+   * @param reply,sink where to pass on what the client and the relay are to get
+   * @returns `null` when nobody wants to know about this one
+   */
+  begin(exchange: Exchange, inbound: Inbound, message: Message, reply: ReplyPort, sink: UpstreamSink): Tap | null
+}
+
+/** Stands between the relay and both its sides, passes everything on, and keeps what it wants. */
+export interface Tap extends ReplyPort, UpstreamSink {
+  /** @param message the client's, as it is now. */
+  ended(message: Message, outcome: Outcome): void
+}
+
 /** What all exchanges share. */
 export interface RelayServices {
   readonly plans: PlanSource
@@ -75,6 +91,8 @@ export interface RelayServices {
   readonly maxEventBytes: number
   /** Set for a call of the proxy's own: it is no client's exchange, and not published as one. */
   readonly quiet?: boolean
+  /** Absent or `null` = nobody looks on. */
+  witness?: Witness | null
   /** Makes the client's session id out of the server's. */
   sealSession(server: string, replica: string, upstreamId: string, principal: string): string
 }

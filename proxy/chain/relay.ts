@@ -18,7 +18,7 @@ import { passHead } from './head-rules.ts'
 import { learnTools } from './learn-tools.ts'
 import { Outbound } from './outbound.ts'
 import { conclude, Tally } from './outcome.ts'
-import type { Inbound, RelayServices, ReplyOwner, ReplyPort } from './ports.ts'
+import type { Inbound, RelayServices, ReplyOwner, ReplyPort, Tap, Witness } from './ports.ts'
 import { fixHeaders, needsTools } from './rename.ts'
 import { type Decision, PENDING, type PhaseOwner, runPhase } from './run.ts'
 import { EventStream } from './stream.ts'
@@ -34,13 +34,15 @@ type Mode = 'waiting' | 'pass' | 'collect' | 'events' | 'discard'
 export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost {
   readonly services: RelayServices
   readonly inbound: Inbound
-  readonly reply: ReplyPort
+  reply: ReplyPort
   readonly exchange: LiveExchange
   /** What the client sent. GET and DELETE stand for a request of a method of ours (`transport/…`) without a body. */
   message: WireMessage
   head: AnswerHead | null
   readonly tally: Tally
   finished: boolean
+  /** Whoever looks on at this exchange; `null` = nobody. */
+  tap: Tap | null
   private flow: Flow | null
   private mode: Mode
   private paused: boolean
@@ -60,6 +62,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.head = null
     this.tally = new Tally()
     this.finished = false
+    this.tap = null
     this.flow = null
     this.mode = 'waiting'
     this.paused = false
@@ -78,9 +81,15 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
 
   start(): void {
     this.exchange.table.retain()
+    if (this.services.witness != null) this.watch(this.services.witness)
     if (channels.exchangeStart.hasSubscribers && !this.services.quiet)
       channels.exchangeStart.publish(this.inbound.server)
     this.down(0)
+  }
+
+  private watch(witness: Witness): void {
+    this.tap = witness.begin(this.exchange, this.inbound, this.message, this.reply, this)
+    if (this.tap !== null) this.reply = this.tap
   }
 
   call(_exchange: LiveExchange, message: JsonObject, options: CallOptions): Promise<WireMessage> {
@@ -165,7 +174,7 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     const outbound = new Outbound(inbound, message, this.services, this.looksUp())
     this.tally.bytesToServer = outbound.body === null ? 0 : outbound.body.byteLength
     this.tally.sentMs = performance.now()
-    inbound.upstream.send(outbound, this)
+    inbound.upstream.send(outbound, this.tap ?? this)
   }
 
   /** Whether anything that comes back could be looked at: then it must not be compressed. */

@@ -26,8 +26,12 @@ export async function check(files: readonly string[], flags: CheckFlags): Promis
   const configs = paths.filter(isConfig)
   const loaded = configs.flatMap(file => checkConfig(file, findings))
   for (const config of loaded) await checkPolicies(config, flags, findings)
+  for (const config of loaded) {
+    if (config.shadow === null) continue
+    await checkPolicies({ ...config, policies: config.shadow.policies, inlinePolicies: [] }, flags, findings)
+  }
   // A policy that a checked configuration names has been checked with the servers it is for.
-  const named = new Set(loaded.flatMap(config => config.policies))
+  const named = new Set(loaded.flatMap(config => [...config.policies, ...(config.shadow?.policies ?? [])]))
   const servers = loaded.flatMap(config => config.servers)
   for (const file of paths.filter(path => !configs.includes(path) && !named.has(path))) {
     await checkPolicies({ ...defaultConfig(), servers, policies: [file] }, flags, findings)

@@ -40,6 +40,7 @@ function checkNesting(raw: RawConfig, source: YamlSource): Diagnostic[] {
   if (raw.access_control !== undefined && raw.policy?.access_control !== undefined) {
     both(['access_control'], 'policy.access_control')
   }
+  if (raw.shadow !== undefined && raw.shadow_policy !== undefined) both(['shadow_policy'], 'shadow.policies')
   return found
 }
 

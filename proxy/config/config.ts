@@ -4,8 +4,8 @@ import type { YamlSource } from '../base/yaml-source.ts'
 import type { CredentialsSpec } from '../credentials/spec.ts'
 import type { LifeSpec, Source } from '../fleet/spec.ts'
 import type { UpstreamSettings } from '../upstream/settings.ts'
-import { defaultStateDir } from './state-dir.ts'
 import { noCredentials } from './credentials.ts'
+import { defaultStateDir } from './state-dir.ts'
 import type { StoreConfig } from './store-config.ts'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
@@ -117,13 +117,13 @@ export interface Config {
   readonly limits: Limits
   readonly timeouts: Timeouts
   readonly servers: readonly ServerConfig[]
-  /** Policy files. */
-  readonly policies: readonly string[]
-  /** `policy:` and `access_control:` of the configuration itself, for `compilePolicies`. */
   /** What Sluice shows to servers, and gives to replicas it starts. */
   readonly credentials: CredentialsSpec
   /** Files that values of this file came from (`NAME_FILE`); when one changes, so does the configuration. */
   readonly valueFiles: readonly string[]
+  /** Policy files. */
+  readonly policies: readonly string[]
+  /** `policy:` and `access_control:` of the configuration itself, for `compilePolicies`. */
   readonly inlinePolicies: readonly YamlSource[]
   /** A second policy that exchanges are run through after they have ended; `null` = none. */
   readonly shadow: ShadowConfig | null
@@ -185,11 +185,11 @@ export function defaultConfig(env: NodeJS.ProcessEnv = process.env): Config {
     allowedHosts: [],
     allowedOrigins: [],
     servers: [],
+    credentials: noCredentials(defaultStateDir(env)),
+    valueFiles: [],
     policies: [],
     inlinePolicies: [],
     shadow: null,
-    credentials: noCredentials(defaultStateDir(env)),
-    valueFiles: [],
     interceptorDirs: [],
     interceptorModules: [],
     warnings: [],

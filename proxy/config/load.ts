@@ -45,8 +45,8 @@ function resolveConfig(
   const baseDir = dirname(file)
   const absolute = (path: string): string => resolve(baseDir, path)
   const level = resolveLogLevel(raw, env)
-  return Object.freeze({
   const stateDir = raw.state_dir === undefined ? defaultStateDir(env) : absolute(raw.state_dir)
+  return Object.freeze({
     file,
     baseDir,
     listen: raw.gateway?.port === undefined ? raw.listen : { host: raw.listen.host, port: raw.gateway.port },
@@ -68,9 +68,9 @@ function resolveConfig(
     limits: resolveLimits(raw.limits),
     timeouts: resolveTimeouts(raw.timeouts),
     servers: resolveServers(raw, absolute),
-    policies: raw.policies.map(absolute),
     credentials: resolveCredentials(raw.credentials, source, baseDir, stateDir),
     valueFiles: source.valueFiles,
+    policies: raw.policies.map(absolute),
     inlinePolicies: inlinePolicies(raw, source),
     shadow: resolveShadow(raw, absolute),
     interceptorDirs: raw.interceptor_dirs.map(absolute),

@@ -8,6 +8,7 @@ import { bridgeKeys } from './servers/bridge-keys.ts'
 import { containerKeys } from './servers/container-keys.ts'
 import { sourceKeys, sourceProblem } from './servers/source-keys.ts'
 import { upstreamKeys } from './servers/upstream-keys.ts'
+import { shadowPolicies, shadowSchema } from './shadow-schema.ts'
 import { storeSchema } from './store-schema.ts'
 
 const SERVER_NAME = /^[a-z0-9][a-z0-9._-]*$/
@@ -149,10 +150,12 @@ export const configSchema = z.strictObject({
       server,
     )
     .default({}),
+  credentials: credentialsSchema.optional(),
   policies: z.array(z.string().min(1)).default([]),
   policy: z.record(z.string(), z.unknown()).optional(),
-  credentials: credentialsSchema.optional(),
   access_control: z.record(z.string(), z.unknown()).optional(),
+  shadow_policy: shadowPolicies.optional(),
+  shadow: shadowSchema.optional(),
   interceptor_dirs: z.array(z.string().min(1)).default([]),
   interceptor_modules: z.array(z.string().min(1)).default([]),
   gateway: z

@@ -24,7 +24,7 @@ export interface Refusal {
 
 /** A policy or configuration that was, or was not, taken into use. */
 export interface Reload {
-  readonly what: 'policy' | 'config' | 'tls'
+  readonly what: 'policy' | 'shadow policy' | 'config' | 'tls'
   readonly ok: boolean
   readonly generation: number
   /** The whole error text when `ok` is false. */

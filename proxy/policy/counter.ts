@@ -11,6 +11,15 @@ const MAX_LABELS = 4
  * @throws TypeError when a name is not one that Prometheus takes
  */
 export function createCounter(name: string, help: string, labels: readonly string[] = []): Count {
+  return counterOf(name, help, labels, false)
+}
+
+/** Checks all that `createCounter` checks, and tells nobody. */
+export function silentCounter(name: string, help: string, labels: readonly string[] = []): Count {
+  return counterOf(name, help, labels, true)
+}
+
+function counterOf(name: string, help: string, labels: readonly string[], silent: boolean): Count {
   const full = name.startsWith('sluice_') ? name : `sluice_${name}`
   if (!NAME.test(full)) throw new TypeError(`counter "${name}": expected snake_case that ends in "_total"`)
   if (labels.length > MAX_LABELS) throw new TypeError(`counter "${name}": at most ${MAX_LABELS} labels`)
@@ -22,6 +31,7 @@ export function createCounter(name: string, help: string, labels: readonly strin
     if (values.length !== fixed.length) {
       throw new TypeError(`counter "${name}": expected ${fixed.length} label values, got ${values.length}`)
     }
-    if (channels.counted.hasSubscribers) channels.counted.publish({ name: full, help, labels: fixed, by, values })
+    if (!silent && channels.counted.hasSubscribers)
+      channels.counted.publish({ name: full, help, labels: fixed, by, values })
   }
 }

@@ -11,7 +11,7 @@ import type {
   Rehearsal,
   Store,
 } from '../api/index.ts'
-import { createCounter } from './counter.ts'
+import { createCounter, silentCounter } from './counter.ts'
 
 /** What entries get from the process. */
 export interface Services {
@@ -51,7 +51,8 @@ export function createEnvironment(entry: string, parts: EntryParts): Environment
     servers,
     accessControl,
     rehearsal: services.rehearsal?.(entry) ?? null,
-    counter: createCounter,
+    // What is only tried out must not be counted as if it had happened.
+    counter: services.rehearsal === undefined ? createCounter : silentCounter,
     applies: parts.applies,
     baseDir,
     resolve: (path: string) => resolve(baseDir, path),
@@ -60,7 +61,7 @@ export function createEnvironment(entry: string, parts: EntryParts): Environment
 }
 
 /** Keeps entries out of each other's keys. */
-class EntryStore implements Store {
+export class EntryStore implements Store {
   readonly #store: Store
   readonly #prefix: string
 

@@ -1,5 +1,5 @@
 import { LoadError } from '../base/diagnostic.ts'
-import { channels } from '../observe/channels.ts'
+import { channels, type Reload } from '../observe/channels.ts'
 import { type CompiledPolicy, compilePolicies, PolicyError, type PolicyInput } from './compile.ts'
 import { CUSTOM_DIR } from './discover.ts'
 import type { PlanSource } from './plan.ts'
@@ -8,6 +8,8 @@ import { Watcher } from './watch.ts'
 export interface ReloaderOptions {
   /** Gathers the input afresh for each compilation: registry, files, inline parts. May reject with a LoadError. */
   input(): Promise<Omit<PolicyInput, 'generation'>> | Omit<PolicyInput, 'generation'>
+  /** What is said to be loaded on `channels.reload`. Default `policy`. */
+  readonly what?: 'policy' | 'shadow policy'
   /** To watch besides the policy and `interceptors/custom`, absolute: `interceptor_dirs`, `sluice.yaml`. */
   readonly watch?: readonly string[]
   /** Quiet time after a change before it is acted on, in milliseconds. Default 100. */
@@ -94,7 +96,7 @@ export class PolicyReloader {
     } catch (error) {
       // The broken files are watched too: their repair is what we wait for.
       if (error instanceof PolicyError) this.#look([...error.files, ...this.#policy.files])
-      channels.reload.publish({ what: 'policy', ok: false, generation: this.#generation, text: failure(error) })
+      channels.reload.publish({ what: this.#what, ok: false, generation: this.#generation, text: failure(error) })
       return false
     }
   }
@@ -106,7 +108,11 @@ export class PolicyReloader {
     this.source.current = policy.table
     this.#look(policy.files)
     void old.table.replace()
-    channels.reload.publish({ what: 'policy', ok: true, generation, text: '' })
+    channels.reload.publish({ what: this.#what, ok: true, generation, text: '' })
+  }
+
+  get #what(): Reload['what'] {
+    return this.#options.what ?? 'policy'
   }
 
   #look(files: readonly string[]): void {

@@ -42,6 +42,22 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
     types: ['proxy/policy/plan', 'proxy/upstream/upstream'],
   },
+  // Runs recorded exchanges again: it needs the doors of the chain, as those who take clients in do.
+  'proxy/shadow': {
+    uses: [
+      'proxy/api',
+      'proxy/base',
+      'proxy/message',
+      'proxy/chain/relay',
+      'proxy/chain/pending',
+      'proxy/chain/tool-table',
+      'proxy/policy/environment',
+      'proxy/policy/reload',
+      'proxy/observe/control-routes',
+      CHANNELS,
+    ],
+    types: ['proxy/policy/plan', 'proxy/policy/compile', 'proxy/chain/ports', 'proxy/upstream/upstream'],
+  },
   'proxy/fleet': {
     uses: ['proxy/api', 'proxy/base', 'proxy/message', CHANNELS],
     types: ['proxy/upstream/replica-table'],
