@@ -133,7 +133,7 @@ export const MIN_RUN = 24
 
 const RUN = /[A-Za-z0-9+/_-]{24,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}/g
 /** Text in base64 has both cases before long; words, paths and hexadecimal digits have not. */
-const MIXED_WITHIN = 64
+export const MIXED_WITHIN = 64
 
 /** The stretches of a text that may be base64: at least 24 characters, both cases among the first 64; lines are joined. */
 export function encodedRuns(text: string): EncodedRun[] {

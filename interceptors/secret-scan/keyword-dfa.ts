@@ -12,9 +12,12 @@ export class KeywordDfa {
   readonly firstAccept: number
   /** The keywords (by index) that end at state `firstAccept + n`. */
   readonly ends: readonly (readonly number[])[]
+  /** Length of the longest keyword. */
+  readonly longest: number
 
   /** @param keywords lower case, ASCII, not empty. @throws RangeError when they need too many states */
   constructor(keywords: readonly string[]) {
+    this.longest = keywords.reduce((most, { length }) => Math.max(most, length), 0)
     const trie = new Trie(keywords)
     const order = trie.order()
     const renumbered = new Uint16Array(trie.size)

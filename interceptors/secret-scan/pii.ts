@@ -76,6 +76,8 @@ function detectorOf(kind: PiiKind): Detector {
     bounded: false,
     tail: 0,
     tailSet: '',
+    blanks: 0,
+    wholeName: false,
     minValue: 0,
     generic: false,
     notAfter: [],

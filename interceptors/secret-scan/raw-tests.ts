@@ -19,15 +19,22 @@ const OPERATOR_WITHIN = 72
 const VALUE_WITHIN = 96
 const URL_WITHIN = 420
 const MAX_TAIL = 64
-/** Words that may stand before the value: a scheme of authentication, or the key `value` beside a `name`. */
+/** Words that may stand before the value: a scheme of authentication, and the key `value` beside a `name`. */
 const MAX_WORDS = 2
-const MAX_WORD = 8
+/** `value`, `basic`, `token`, `bearer`. */
+const MIN_WORD = 5
+const MAX_WORD = 6
+const INITIALS = 'vbt'
+/** Characters that may stand between a keyword and the operator once all is decoded: 30 of a name, 3 quotes, 4 blanks. */
+const MAX_BETWEEN = 37
 
 /** Whether a rule could match at a keyword. @param at after the keyword */
 export function mayBegin(test: KeywordTest, bytes: Buffer, at: number): boolean {
   if (test.tail >= 0 && (!test.bounded || !followsWord(bytes, at - test.length)) && hasTail(test, bytes, at))
     return true
-  return (test.minValue >= 0 && isAssigned(bytes, at, test.minValue)) || (test.url && hasPassword(bytes, at))
+  if (test.minValue >= 0 && !(test.wholeName && has(bytes[at], ALNUM)) && isAssigned(bytes, at, test.minValue))
+    return true
+  return test.url && hasPassword(bytes, at)
 }
 
 function has(byte: number | undefined, bit: number): boolean {
@@ -41,8 +48,8 @@ function followsWord(bytes: Buffer, start: number): boolean {
   return !(bytes[start - 6] === BACKSLASH && bytes[start - 5] === LETTER_U)
 }
 
-function hasTail({ tail, tailSet }: KeywordTest, bytes: Buffer, at: number): boolean {
-  if (tailSet !== null) return hasTailOf(tailSet, Math.min(tail, MAX_TAIL), bytes, at)
+function hasTail({ tail, tailSet, blanks }: KeywordTest, bytes: Buffer, at: number): boolean {
+  if (tailSet !== null) return hasTailOf(tailSet, Math.min(tail, MAX_TAIL), bytes, at, blanks)
   let i = at
   while (i < at + 4 && bytes[i] === BLANK) i++
   const end = i + Math.min(tail, MAX_TAIL)
@@ -52,7 +59,9 @@ function hasTail({ tail, tailSet }: KeywordTest, bytes: Buffer, at: number): boo
   return true
 }
 
-function hasTailOf(set: Uint8Array, tail: number, bytes: Buffer, at: number): boolean {
+function hasTailOf(set: Uint8Array, tail: number, bytes: Buffer, from: number, blanks: number): boolean {
+  let at = from
+  while (at < from + blanks && bytes[at] === BLANK) at++
   for (let i = at; i < at + tail; i++) {
     const byte = bytes[i]
     if (byte === undefined) return false
@@ -94,39 +103,56 @@ function pairAt(bytes: Buffer, i: number): number {
   return i + 1 < bytes.length ? hexPair(bytes[i] as number, bytes[i + 1] as number) : -1
 }
 
+/** How many parts of a text are gone over at once, each on its own. */
+export const LANES = 4
+
 /**
- * Where names without an operator were seen last, so that a text of nothing but keywords is gone over once and not once for each.
+ * Where names without an operator were seen last in each part, so that a text of nothing but keywords is gone over once and
+ * not once for each.
  */
-let clearFrom = 0
-let clearTo = 0
+const clearFrom = new Int32Array(LANES)
+const clearTo = new Int32Array(LANES)
+let lane = 0
 
 /** Forgets what was seen: before the tests of another text. */
 export function beginText(): void {
-  clearFrom = 0
-  clearTo = 0
+  for (lane = LANES - 1; lane > 0; lane--) clearFrom[lane] = clearTo[lane] = 0
+  clearFrom[0] = clearTo[0] = 0
+}
+
+/** Says which part the next tests are about. */
+export function inLane(n: number): void {
+  lane = n
 }
 
 /** Whether a name goes on, an operator follows and after it a value that holds a letter and something else. */
 function isAssigned(bytes: Buffer, at: number, minValue: number): boolean {
   const end = Math.min(bytes.length, at + OPERATOR_WITHIN)
-  const isKnown = at >= clearFrom && at <= clearTo
-  let i = isKnown ? clearTo : at
+  const isKnown = at >= (clearFrom[lane] as number) && at <= (clearTo[lane] as number)
+  let i = isKnown ? (clearTo[lane] as number) : at
+  let left = MAX_BETWEEN
   let isClear = true
   while (i < end) {
-    const code = decodedAt(bytes, i)
-    const next = i + width
-    if (has(code, OPERATOR)) return hasValue(bytes, next, minValue)
+    const byte = bytes[i] as number
+    const isEscape = byte === BACKSLASH || byte === PERCENT
+    const code = isEscape ? decodedAt(bytes, i) : byte
+    const next = isEscape ? i + width : i + 1
+    const bits = CLASSES[code] as number
+    if ((bits & OPERATOR) !== 0) return hasValue(bytes, next, minValue)
     if (code === BLANK && isWordIs(bytes, next)) {
       if (hasValue(bytes, next + 2, minValue)) return true
       // Another keyword may do with a shorter value.
       isClear = false
     }
-    if (!has(code, NAME) && !has(bytes[i], NAME)) break
+    if ((bits & NAME) === 0 && !isEscape) break
+    // A character that is decoded once more takes more than one of these.
+    if (code === PERCENT) left += 2
+    else if (code !== BACKSLASH && --left < 0) break
     i = next
   }
   if (!isClear) return false
-  if (!isKnown) clearFrom = at
-  clearTo = Math.max(i, at)
+  if (!isKnown) clearFrom[lane] = at
+  clearTo[lane] = Math.max(i, at)
   return false
 }
 
@@ -141,6 +167,7 @@ function hasValue(bytes: Buffer, at: number, minValue: number): boolean {
   for (let words = 0; words <= MAX_WORDS && i < end; words++) {
     while (i < end && has(decodedAt(bytes, i), OPENER)) i += width
     const start = i
+    const initial = i < end ? String.fromCharCode(decodedAt(bytes, i) | 0x20) : ''
     let length = 0
     let letter = false
     let other = false
@@ -151,26 +178,45 @@ function hasValue(bytes: Buffer, at: number, minValue: number): boolean {
       if (++length >= minValue && letter && other) return true
       i += width
     }
-    if (other || i === start || length > MAX_WORD) return false
+    if (other || i === start || length < MIN_WORD || length > MAX_WORD || !INITIALS.includes(initial)) return false
   }
   return false
 }
+
+const GOES_ON = 0
+const ENDS = 1
+const AT_SIGN = 2
+const IS_ESCAPE = 3
+/** What a character does to the user and password of a URL. */
+const IN_LOGIN = Uint8Array.from(CLASSES, (bits, byte) => {
+  if (byte === BACKSLASH || byte === PERCENT) return IS_ESCAPE
+  if (byte === 0x40) return AT_SIGN
+  return (bits & SOLID) !== 0 && byte !== SLASH ? GOES_ON : ENDS
+})
 
 /** Whether a scheme is followed by `://`, and that by an `@` before the next slash. */
 function hasPassword(bytes: Buffer, at: number): boolean {
   const end = Math.min(bytes.length, at + URL_WITHIN)
   let i = at
   while (i < at + 17 && (has(bytes[i], ALNUM) || bytes[i] === 0x2b)) i++
-  for (const expected of [0x3a, SLASH, SLASH]) {
+  for (const expected of SCHEME_ENDS) {
     let code = decodedAt(bytes, i)
     // A slash may be escaped more than once: `\\\/`.
     while (code === BACKSLASH && i < end) code = decodedAt(bytes, ++i)
     if (code !== expected) return false
     i += width
   }
-  for (let code = decodedAt(bytes, i); i < end && has(code, SOLID) && code !== SLASH; code = decodedAt(bytes, i)) {
-    if (code === 0x40) return true
+  while (i < end) {
+    let what = IN_LOGIN[bytes[i] as number] as number
+    width = 1
+    if (what === IS_ESCAPE) {
+      const code = decodedAt(bytes, i)
+      what = code === BACKSLASH || code === PERCENT ? GOES_ON : (IN_LOGIN[code] as number)
+    }
+    if (what !== GOES_ON) return what === AT_SIGN
     i += width
   }
   return false
 }
+
+const SCHEME_ENDS = [0x3a, SLASH, SLASH] as const

@@ -43,10 +43,14 @@ export interface KeywordTest {
   readonly tail: number
   /** Which ones, by code: 1 = yes. `null` = all that is neither blank nor quote. */
   readonly tailSet: Uint8Array | null
+  /** How many blanks may come before these. */
+  readonly blanks: number
   /** Whether a letter or digit before it rules it out. */
   readonly bounded: boolean
   /** The fewest characters of a value that is assigned; -1 = no rule wants one. */
   readonly minValue: number
+  /** Whether the name to which it is assigned must end with the keyword. */
+  readonly wholeName: boolean
   readonly url: boolean
 }
 
@@ -85,8 +89,10 @@ function testOf(keyword: string, active: readonly ActiveRule[]): KeywordTest {
     length: keyword.length,
     tail: tokens.length === 0 ? -1 : Math.min(...tokens.map(rule => rule.tail)),
     tailSet: tokens.every(rule => rule.tailSet !== '') ? setOf(tokens) : null,
+    blanks: Math.max(0, ...tokens.map(rule => rule.blanks)),
     bounded: tokens.every(rule => rule.bounded && rule.back === 0),
     minValue: assigned.length === 0 ? -1 : Math.min(...assigned.map(rule => rule.minValue)),
+    wholeName: assigned.every(rule => rule.wholeName),
     url: of('url').length > 0,
   }
 }

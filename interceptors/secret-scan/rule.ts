@@ -30,6 +30,10 @@ export interface Rule {
   readonly tail: number
   /** A class such as `[a-f0-9]`; `''` = all that is neither blank nor quote, and up to four blanks may come first. */
   readonly tailSet: string
+  /** How many blanks may stand between the keyword and those of `tailSet`. */
+  readonly blanks: number
+  /** Whether the name ends with the keyword: no letter or digit follows. */
+  readonly wholeName: boolean
   /** The fewest characters of an assigned value. */
   readonly minValue: number
   /** Finds by name and looks alone, not by format: gives way to other rules, and to opaque fields of the protocol. */
@@ -53,6 +57,8 @@ const DEFAULTS = {
   bounded: true,
   tail: 0,
   tailSet: '',
+  blanks: 0,
+  wholeName: false,
   minValue: 8,
   generic: false,
   notAfter: [] as readonly string[],

@@ -18,12 +18,22 @@ import { Streams } from './streams.ts'
 /** Findings that notes and reasons name; the others are counted. */
 const MAX_NAMED = 5
 
-/** What an exchange has to remember. */
-interface State {
-  readonly streams: Streams
-  found: number
+/** What an exchange has to remember; made of as little as there is in nearly all of them. */
+class State {
+  found = 0
+  #streams: Streams | null = null
+  #named: string[] | null = null
+
+  get streams(): Streams {
+    this.#streams ??= new Streams()
+    return this.#streams
+  }
+
   /** `rule@place#fingerprint` of the first findings. */
-  readonly named: string[]
+  get named(): string[] {
+    this.#named ??= []
+    return this.#named
+  }
 }
 
 /**
@@ -52,7 +62,7 @@ export default defineInterceptor<Options, State>({
       }
     }
     return {
-      state: () => ({ streams: new Streams(), found: 0, named: [] }),
+      state: () => new State(),
       request: look,
       response: look,
       notification: look,
@@ -93,7 +103,7 @@ class SecretGuard {
   look(message: Message, exchange: Exchange, state: State): Verdict | undefined {
     if (!this.#looks[message.direction]) return undefined
     const view = message.bytes()
-    const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength)
+    const bytes = Buffer.isBuffer(view) ? view : Buffer.from(view.buffer, view.byteOffset, view.byteLength)
     const piece = message.kind === 'notification' ? state.streams.pieceOf(message) : null
     if (piece === null && !this.#scanner.suspects(bytes)) return undefined
     const report = this.#scanner.scan(bytes, message.direction, message.name, piece?.stream ?? null)

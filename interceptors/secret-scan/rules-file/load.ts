@@ -132,6 +132,8 @@ function asRule(id: string, description: string, pattern: string, keywords: read
     bounded: false,
     tail: 0,
     tailSet: '',
+    blanks: 0,
+    wholeName: false,
     minValue: 0,
     generic: false,
     notAfter: [],

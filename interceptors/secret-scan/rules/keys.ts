@@ -74,5 +74,6 @@ export const KEYS: readonly Rule[] = [
     pattern: 'auth["\']\\s{0,3}:\\s{0,3}["\']([A-Za-z0-9+/]{20,400}={0,2})(?![A-Za-z0-9])',
     entropy: 3.2,
     generic: true,
+    wholeName: true,
   },
 ]

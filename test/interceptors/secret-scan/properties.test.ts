@@ -82,6 +82,38 @@ describe('the look at raw bytes', () => {
   })
 })
 
+describe('the look at raw bytes of a long message', () => {
+  const secret = positives.find(text => text.length < 60) as string
+  const wrapped = [secret, Buffer.from(`token=${secret}`).toString('base64'), `password: Tr0ub4dor-3x`]
+
+  it('finds a secret wherever it stands', () => {
+    for (const text of wrapped) {
+      for (let before = 0; before < 700; before++) {
+        const json = message([
+          { type: 'text', text: `${'words '.repeat(120).slice(0, before)} ${text} ${'. '.repeat(200)}` },
+        ])
+        assert.ok(rulesIn(json).length > 0, `${before}: ${text}`)
+        assert.ok(scanner.suspects(Buffer.from(json)), `${before}: ${text}`)
+      }
+    }
+  })
+
+  it('never passes over what the closer look finds', () => {
+    const padded = fc.tuple(fc.nat(300), document, fc.nat(300)).map(([before, content, after]) => ({
+      a: 'just words '.repeat(30).slice(0, before),
+      content,
+      z: 'and more of them '.repeat(20).slice(0, after),
+    }))
+    fc.assert(
+      fc.property(padded, fc.nat(), (content, seed) => {
+        const json = respelled(message(content), seed)
+        if (rulesIn(json).length > 0) assert.ok(scanner.suspects(Buffer.from(json)), json)
+      }),
+      { numRuns: 3000 },
+    )
+  })
+})
+
 describe('the closer look', () => {
   it('finds the same however the JSON is spelled', () => {
     fc.assert(
