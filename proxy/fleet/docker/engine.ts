@@ -1,0 +1,107 @@
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import type { Duplex, Readable } from 'node:stream'
+import Docker from 'dockerode'
+import { EngineError, engineError } from './engine-error.ts'
+import type { EnginePlace } from './engine-place.ts'
+
+/** How long the engine may take for a call that is not known to take long. */
+export const CALL_TIMEOUT_MS = 30_000
+
+export interface CallOptions {
+  /** Default `CALL_TIMEOUT_MS`; 0 = none. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * One Docker engine. Every call has a time limit, and fails with an `EngineError` that says in a sentence what was asked and
+ * why it was not done; an abort by the caller's signal rejects with the signal's own reason.
+ */
+export class DockerEngine {
+  /** For people: where it is. */
+  readonly text: string
+  /** `''` = it is asked over TCP, so it may be another machine. */
+  readonly socketPath: string
+  /** For calls within `call`. */
+  readonly docker: Docker
+
+  constructor(place: EnginePlace) {
+    this.text = place.text
+    this.socketPath = place.socketPath
+    this.docker = new Docker(options(place))
+  }
+
+  /** Makes one call. `run` gets the signal it must hand to dockerode as `abortSignal`. @throws EngineError */
+  async call<T>(what: string, run: (abortSignal: AbortSignal) => Promise<T>, options: CallOptions = {}): Promise<T> {
+    const limit = options.timeoutMs ?? CALL_TIMEOUT_MS
+    options.signal?.throwIfAborted()
+    const abort = new AbortController()
+    const stop = (): void => abort.abort()
+    const timer = limit === 0 ? undefined : setTimeout(stop, limit)
+    options.signal?.addEventListener('abort', stop, { once: true })
+    try {
+      return await orAborted(run(abort.signal), abort.signal)
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      const tookTooLong = limit > 0 && abort.signal.aborted
+      throw engineError(error, what, this.text, tookTooLong ? limit : 0)
+    } finally {
+      clearTimeout(timer)
+      options.signal?.removeEventListener('abort', stop)
+    }
+  }
+
+  /** Whether it answers, and its version. */
+  async version(): Promise<string> {
+    const { Version } = await this.call('ask for its version', () => this.docker.version(), { timeoutMs: 5000 })
+    return Version
+  }
+
+  /** Attaches to a container's streams. The socket is the caller's: it waits to be read, and closes without an error. */
+  attach(id: string, stdin: boolean, call: CallOptions = {}): Promise<Duplex> {
+    const attach = async (abortSignal: AbortSignal): Promise<Duplex> => {
+      const wanted = { stream: true, hijack: true, stdin, stdout: true, stderr: true }
+      const socket = (await this.docker.getContainer(id).attach(wanted)) as Duplex
+      socket.on('error', () => {})
+      if (abortSignal.aborted) socket.destroy()
+      return socket
+    }
+    return this.call(`attach to container ${id.slice(0, 12)}`, attach, call)
+  }
+
+  /** The engine's events, lines of JSON, from now on until the connection breaks or `signal` says so. */
+  events(filters: Readonly<Record<string, readonly string[]>>, signal: AbortSignal): Promise<Readable> {
+    const follow = (): Promise<Readable> =>
+      this.docker.getEvents({ filters: filters as Record<string, string[]>, abortSignal: signal }) as Promise<Readable>
+    return this.call('follow its events', follow, { signal })
+  }
+}
+
+/** Rejects at an abort even where the call itself does not notice. */
+function orAborted<T>(call: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
+    call.then(resolve, reject)
+  })
+}
+
+function options(place: EnginePlace): Docker.DockerOptions {
+  // An idle connection that an engine's restart closed fails the next call: each call gets its own. The empty host keeps
+  // DOCKER_HOST out, which the package reads by itself.
+  const agent = place.tls === null ? new HttpAgent({ keepAlive: false }) : new HttpsAgent({ keepAlive: false })
+  const own = { agent, version: '', timeout: 0 }
+  if (place.socketPath !== '') return { ...own, host: '', protocol: 'http', socketPath: place.socketPath }
+  const base = { ...own, host: place.host, port: place.port }
+  return place.tls === null ? { ...base, protocol: 'http' } : { ...base, protocol: 'https', ...place.tls }
+}
+
+/** Runs a clean-up step that may find its work done already. @throws EngineError for anything else */
+export async function unlessGone(step: Promise<unknown>): Promise<void> {
+  try {
+    await step
+  } catch (error) {
+    const done = error instanceof EngineError && ['missing', 'unchanged'].includes(error.trouble)
+    if (!done) throw error
+  }
+}

@@ -1,0 +1,2 @@
+const { ok } = await fetch('http://127.0.0.1:3000/health')
+process.exit(ok ? 0 : 1)
