@@ -1,0 +1,115 @@
+import type { ErrorCode } from '../../api/index.ts'
+import { SluiceError } from '../../api/index.ts'
+import { type BridgeContext, tell } from './context.ts'
+import { askProcess, type OwnAnswer } from './own-call.ts'
+import type { Pipe } from './pipe.ts'
+import type { Processes } from './processes.ts'
+import { MODERN_VERSION, OWN_META } from './wire.ts'
+
+export type Era = 'legacy' | 'modern'
+
+/** A server that is slower to start is taken for a legacy one at first, and seen to be modern when it answers. */
+const PROBE_MS = 10_000
+/** How long a legacy verdict holds that rests on silence or an end: it never fails by itself, so it has a date. */
+const DOUBTFUL_MS = 60_000
+/** And one that rests on an answer. */
+const SURE_MS = 3_600_000
+
+/** What was found out about a server, kept beyond one instance of its bridge. */
+export interface EraMemory {
+  era: Era | 'unknown'
+  /** By `performance.now()`. */
+  untilMs: number
+}
+
+export function newMemory(): EraMemory {
+  return { era: 'unknown', untilMs: 0 }
+}
+
+/** Asks a server which era it speaks, by `server/discover` (MCP 2026-07-28, "Backward Compatibility"). */
+export class EraFinder {
+  private readonly context: BridgeContext
+  private readonly processes: Processes
+  private readonly memory: EraMemory
+  /** Takes the process that answered, when that is modern. */
+  private readonly adopt: (pipe: Pipe) => void
+  private running: Promise<Era> | null
+
+  constructor(context: BridgeContext, processes: Processes, memory: EraMemory, adopt: (pipe: Pipe) => void) {
+    this.context = context
+    this.processes = processes
+    this.memory = memory
+    this.adopt = adopt
+    this.running = null
+  }
+
+  /** What is known without asking; `null` = it has to be asked. */
+  get known(): Era | null {
+    const { era } = this.context.spec
+    if (era !== 'auto') return era
+    const { memory } = this
+    if (memory.era === 'unknown') return null
+    return memory.era === 'modern' || performance.now() < memory.untilMs ? memory.era : null
+  }
+
+  /** Asks, once for all who want to know. @throws SluiceError when no process could be had */
+  find(): Promise<Era> {
+    this.running ??= this.probe().finally(() => {
+      this.running = null
+    })
+    return this.running
+  }
+
+  private async probe(): Promise<Era> {
+    const pipe = await this.lease()
+    // Some servers end at any request before initialize.
+    pipe.isTrial = true
+    const answer = askProcess(pipe, 'server/discover', { _meta: OWN_META }, PROBE_MS)
+    const verdict = await answer.then(isModern, () => false)
+    pipe.isTrial = false
+    if (verdict) this.found(pipe)
+    else this.notFound(pipe, await answer.then(answered, () => false))
+    return verdict ? 'modern' : 'legacy'
+  }
+
+  private found(pipe: Pipe): void {
+    this.remember('modern', Number.POSITIVE_INFINITY)
+    this.adopt(pipe)
+  }
+
+  /** A process that has answered is as good as new; one that was silent may be confused. */
+  private notFound(pipe: Pipe, didAnswer: boolean): void {
+    if (didAnswer) this.processes.putBack(pipe)
+    else if (!pipe.isOver) this.processes.end(pipe)
+    this.remember('legacy', didAnswer ? SURE_MS : DOUBTFUL_MS)
+  }
+
+  private remember(era: Era, forMs: number): void {
+    this.memory.era = era
+    this.memory.untilMs = performance.now() + forMs
+    tell(this.context, 'info', `the server speaks ${era} MCP`, {})
+  }
+
+  private lease(): Promise<Pipe> {
+    return new Promise((granted, reject) => {
+      const refused = (code: ErrorCode, text: string): void => reject(new SluiceError(code, text))
+      this.processes.take({ granted, refused })
+    })
+  }
+}
+
+function answered(): boolean {
+  return true
+}
+
+/** A `DiscoverResult`, or the error that says which modern versions there are (-32022). */
+function isModern({ envelope, line }: OwnAnswer): boolean {
+  const message = JSON.parse(line.toString()) as {
+    result?: { supportedVersions?: unknown }
+    error?: { data?: { supported?: unknown } }
+  }
+  const versions = envelope.isError
+    ? envelope.errorCode === -32022 && message.error?.data?.supported
+    : message.result?.supportedVersions
+  return Array.isArray(versions) && versions.some(version => typeof version === 'string' && version >= MODERN_VERSION)
+}

@@ -1,0 +1,57 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { dirname } from 'node:path'
+import { Connection, type RequestHandler } from './connection.ts'
+
+/** Longest path of a unix socket that all systems take, and a little less. */
+export const MAX_SOCKET_PATH_BYTES = 100
+
+/** The bridge's own end of the unix socket: only its user may connect, as the folder is closed to all others. */
+export class Listener {
+  readonly path: string
+  readonly connections: Set<Connection>
+  private readonly server: Server
+
+  /** @param path absolute, shorter than `MAX_SOCKET_PATH_BYTES` */
+  constructor(path: string, handler: RequestHandler) {
+    this.path = path
+    this.connections = new Set()
+    const { connections } = this
+    const own: RequestHandler = {
+      maxBodyBytes: handler.maxBodyBytes,
+      onExchange: (connection, head, body) => handler.onExchange(connection, head, body),
+      onClosed(connection) {
+        connections.delete(connection)
+        handler.onClosed(connection)
+      },
+    }
+    this.server = createServer(socket => connections.add(new Connection(socket, own)))
+  }
+
+  /** @throws when the path is too long or cannot be listened on */
+  listen(): Promise<void> {
+    if (Buffer.byteLength(this.path) >= MAX_SOCKET_PATH_BYTES) {
+      return Promise.reject(new Error(`the socket path ${this.path} is longer than ${MAX_SOCKET_PATH_BYTES} bytes`))
+    }
+    mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 })
+    rmSync(this.path, { force: true })
+    return new Promise((resolve, reject) => {
+      this.server.once('error', reject)
+      this.server.listen(this.path, () => {
+        this.server.removeListener('error', reject)
+        resolve()
+      })
+    })
+  }
+
+  /** Ends all connections and removes the socket. */
+  close(): Promise<void> {
+    for (const connection of this.connections) connection.destroy()
+    return new Promise(resolve => {
+      this.server.close(() => {
+        rmSync(this.path, { force: true })
+        resolve()
+      })
+    })
+  }
+}

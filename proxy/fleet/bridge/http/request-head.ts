@@ -1,0 +1,104 @@
+/** What the bridge needs of the head of a request. */
+export class RequestHead {
+  method: 'POST' | 'GET' | 'DELETE' | ''
+  /** Without query. */
+  path: string
+  /** -1 = not declared. */
+  contentLength: number
+  /** `Mcp-Session-Id`; `''` = absent. */
+  session: string
+  /** Whether the peer wants the connection closed behind the answer. */
+  close: boolean
+
+  constructor() {
+    this.method = ''
+    this.path = ''
+    this.contentLength = -1
+    this.session = ''
+    this.close = false
+  }
+}
+
+const COLON = 0x3a
+const CR = 0x0d
+const LF = 0x0a
+const MAX_LENGTH_DIGITS = 15
+
+/**
+ * Reads the head of an HTTP/1.1 request, strictly: the peer is the proxy's own client, and what is read in two ways by
+ * two parsers is refused (RFC 9112, 2.2, 5.2, 6.3): a bare line feed, folded fields, white space before a colon, a
+ * transfer coding, two lengths.
+ * @param end position of the CR LF CR LF that ends it
+ * @returns the head, or the HTTP status of the refusal
+ */
+export function readHead(bytes: Buffer, start: number, end: number): RequestHead | number {
+  const head = new RequestHead()
+  let lineEnd = bytes.indexOf(CR, start)
+  if (!readRequestLine(head, bytes.toString('latin1', start, lineEnd))) return 400
+  while (lineEnd < end) {
+    const at = lineEnd + 2
+    if (bytes[at - 1] !== LF) return 400
+    lineEnd = bytes.indexOf(CR, at)
+    if (lineEnd < 0) return 400
+    const fault = readField(head, bytes, at, lineEnd)
+    if (fault !== 0) return fault
+  }
+  return head
+}
+
+function readRequestLine(head: RequestHead, line: string): boolean {
+  const [method, target, version, more] = line.split(' ')
+  if (version !== 'HTTP/1.1' || more !== undefined || target === undefined || !target.startsWith('/')) return false
+  const query = target.indexOf('?')
+  head.path = query < 0 ? target : target.slice(0, query)
+  if (method === 'POST' || method === 'GET' || method === 'DELETE') head.method = method
+  return true
+}
+
+/** @returns 0, or the HTTP status of the refusal */
+function readField(head: RequestHead, bytes: Buffer, start: number, end: number): number {
+  const colon = bytes.indexOf(COLON, start)
+  if (colon <= start || colon >= end) return 400
+  const first = bytes[start] as number
+  if (first <= 0x20 || (bytes[colon - 1] as number) <= 0x20) return 400
+  switch (colon - start) {
+    case 10:
+      if (isName(bytes, start, 'connection')) head.close ||= /close/i.test(value(bytes, colon, end))
+      return 0
+    case 14:
+      return isName(bytes, start, 'content-length')
+        ? readLength(head, value(bytes, colon, end))
+        : readSession(head, bytes, start, colon, end)
+    case 17:
+      return isName(bytes, start, 'transfer-encoding') ? 411 : 0
+    default:
+      return 0
+  }
+}
+
+function readSession(head: RequestHead, bytes: Buffer, start: number, colon: number, end: number): number {
+  if (!isName(bytes, start, 'mcp-session-id')) return 0
+  if (head.session !== '') return 400
+  head.session = value(bytes, colon, end)
+  return 0
+}
+
+function readLength(head: RequestHead, text: string): number {
+  if (head.contentLength >= 0 || !/^\d+$/.test(text) || text.length > MAX_LENGTH_DIGITS) return 400
+  head.contentLength = Number(text)
+  return 0
+}
+
+function value(bytes: Buffer, colon: number, end: number): string {
+  return bytes.toString('latin1', colon + 1, end).trim()
+}
+
+/** Whether a field has this lower-case name, in any case. */
+function isName(bytes: Buffer, start: number, name: string): boolean {
+  for (let i = 0; i < name.length; i++) {
+    const c = bytes[start + i] as number
+    const lower = c >= 0x41 && c <= 0x5a ? c | 0x20 : c
+    if (lower !== name.charCodeAt(i)) return false
+  }
+  return true
+}
