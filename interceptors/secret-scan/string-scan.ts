@@ -29,9 +29,11 @@ export class StringScan {
     const hits = this.#scanner.scan(value, budget).map(plain)
     if (this.#pii !== null) for (const hit of this.#pii.scan(value)) add(hits, plain(hit))
     if (name !== '') this.#paired(value, name, budget, hits)
-    for (const level of unescapedLevels(value)) this.#decoded(level, budget, hits)
-    const url = percentDecoded(value)
-    if (url !== null) this.#decoded(url, budget, hits)
+    for (const level of unescapedLevels(value)) {
+      this.#decoded(level, budget, hits)
+      this.#url(level, budget, hits)
+    }
+    this.#url({ text: value, sources: positions => [...positions] }, budget, hits)
     this.#encoded(value, budget, hits)
     return resolve(hits)
   }
@@ -58,6 +60,13 @@ export class StringScan {
     const bySource = new Map(positions.map((position, i) => [position, sources[i] as number]))
     const source = (position: number): number => bySource.get(position) ?? 0
     for (const hit of found) add(hits, plain({ ...hit, start: source(hit.start), end: source(hit.end) }))
+  }
+
+  /** URLs, also those in JSON in a string, where a slash is `\/`. */
+  #url(outer: Decoded, budget: Budget, hits: StringHit[]): void {
+    const url = percentDecoded(outer.text)
+    if (url === null) return
+    this.#decoded({ text: url.text, sources: positions => outer.sources(url.sources(positions)) }, budget, hits)
   }
 
   #encoded(value: string, budget: Budget, hits: StringHit[]): void {

@@ -93,7 +93,8 @@ class Runner {
       await new Promise(resolve => setImmediate(resolve))
     }
     for (const answer of answers) this.#judge(answer, request)
-    const happened = { answers: answers.map(answerOf), received: this.#received(), ends: this.#ends() }
+    const isStream = answers.some(({ contentType }) => contentType === 'text/event-stream')
+    const happened = { answers: answers.map(answerOf), received: this.#received(), ends: this.#ends(isStream) }
     return /^\s*\[/.test(request.body.toString('latin1')) ? unordered(happened) : happened
   }
 
@@ -125,7 +126,7 @@ class Runner {
     return all.sort((a, b) => (a.body < b.body ? -1 : 1))
   }
 
-  #ends(): object[] {
+  #ends(isStream: boolean): object[] {
     const { ends } = this.#proxy
     const own = ends.slice(this.#seenEnds).filter(({ server }) => server === this.#name)
     this.#seenEnds = ends.length
@@ -134,7 +135,8 @@ class Runner {
       const { verdicts, notes, withheld, withheldName } = outcome
       const broken = verdicts.filter(({ action, code, reason }) => action === 'fail' && !isKnown(code, reason))
       assert.deepEqual(broken, [], 'a hook broke')
-      const sums = { bytesToServer, bytesToClient, messagesToClient }
+      // Of line ends in two pieces, the second may belong to this event or to none; see `answerOf`.
+      const sums = isStream ? { bytesToServer, messagesToClient } : { bytesToServer, bytesToClient, messagesToClient }
       return { method, name, status, code, reason, httpStatus, ...sums, verdicts, notes, withheld, withheldName }
     })
   }
@@ -159,11 +161,17 @@ function messagesOf(stream: string): unknown[] {
   return referenceEvents(Buffer.from(stream, 'latin1')).events.flatMap(({ data }) => data ?? [])
 }
 
-function answerOf({ status, raw, body }: Answer): object {
+/**
+ * A stream with its line ends as LF: an event whose last CR came alone goes on at once, and the LF that came later may be
+ * dropped with what follows it.
+ */
+function answerOf({ status, contentType, raw, body }: Answer): object {
   const end = raw.indexOf('\r\n\r\n')
   const head = raw.toString('latin1', 0, end).split('\r\n')
+  const lines =
+    contentType === 'text/event-stream' ? body.toString('latin1').replace(/\r\n|\r/g, '\n') : body.toString('latin1')
   // Ids of results that are kept are random, and of equal length.
-  const text = body.toString('latin1').replace(/(sluice:\/\/result\/[0-9a-f]{8}-)[\w-]{24}/g, '$1')
+  const text = lines.replace(/(sluice:\/\/result\/[0-9a-f]{8}-)[\w-]{24}/g, '$1')
   return { status, head: head.filter(line => !/^date:/i.test(line)), text }
 }
 
@@ -204,8 +212,9 @@ for (const [index, { name, policy, times, share }] of CHAINS.entries()) {
       await until(() => held.inFlight === 0 && held.bytes === 0, 'the proxy to hold nothing')
       assert.deepEqual(proxy.notices.filter(({ level }) => level === 'error').slice(0, 3), [])
       await proxy.close()
-      const outcomes = new Set(proxy.ends.map(({ outcome }) => outcome.code ?? outcome.status))
-      for (const one of ['ok', 'secret_found', 'error']) assert.ok(outcomes.has(one), `no message ended as ${one}`)
+      const outcomes = new Set<string>(proxy.ends.map(({ outcome }) => outcome.code ?? outcome.status))
+      for (const one of count < 500 ? [] : ['ok', 'secret_found', 'error'])
+        assert.ok(outcomes.has(one), `no message ended as ${one}`)
       assert.deepEqual(leaksOf(readFileSync(audit, 'utf8')), [])
     })
   })

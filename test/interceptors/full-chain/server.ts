@@ -114,8 +114,8 @@ export class LaneServer {
 
   async #answer(socket: Socket, lane: Lane, received: Received): Promise<void> {
     const text = received.body.toString()
-    const id = /"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?[\d.eE+]+)/.exec(text)?.[1] ?? ''
-    const { method = '' } = JSON.parse(text) as { method?: string }
+    const { id: parsed, method = '' } = JSON.parse(text) as { id?: unknown; method?: string }
+    const id = idText(text, parsed)
     if (id.startsWith('"sluice-') && method === 'tools/list') return say(socket, listAnswer(id))
     // What the proxy says to a request of the server's own: nobody waits for it.
     if (/^"s\d"$/.test(id) && method === '') return say(socket, ACCEPTED)
@@ -126,6 +126,14 @@ export class LaneServer {
     await writeInTurns(socket, lane.cuts === null ? [answer.bytes] : cutBytes(answer.bytes, lane.cuts, 6))
     if (!answer.framed) socket.end()
   }
+}
+
+/** An id as it is written; numbers may be more than what they are parsed to. */
+function idText(text: string, id: unknown): string {
+  if (id === undefined) return ''
+  if (typeof id !== 'number') return JSON.stringify(id)
+  const written = [...text.matchAll(/"id"\s*:\s*(-?[\d.eE+-]+)/g)].map(match => match[1] as string)
+  return written.find(one => Number(one) === id) ?? String(id)
 }
 
 function say(socket: Socket, answer: string): void {
