@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { addAudit } from './audit.ts'
+import { addBench } from './bench.ts'
 import { collect, hostPort, hostPortOrOff, logLevel, percent, serverName, workers } from './option-values.ts'
 import type { RunFlags } from './settings.ts'
 import { addTools } from './tools.ts'
@@ -19,6 +20,7 @@ Examples:
   sluice list                                      interceptors, and their options
   sluice key create claude-desktop                 an API key for a client
   sluice audit verify logs/audit.log               whether lines were changed or removed
+  sluice bench http://127.0.0.1:8080/mcp           how fast an endpoint is
 
 Exit codes: 0 all well, 1 it failed while running, 2 the command line, configuration or a policy is wrong.
 SIGINT and SIGTERM drain (a second one quits at once), SIGHUP reads policies and certificates again.`
@@ -70,6 +72,7 @@ export function program(): Command {
   addSchema(root)
   addAudit(root)
   addTools(root)
+  addBench(root)
   for (const command of root.commands) command.exitOverride()
   return root
 }

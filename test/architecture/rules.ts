@@ -64,6 +64,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   // Secrets at rest and in use: resolves, refreshes and hands them out. Knows nothing of requests.
   'proxy/credentials': { uses: ['proxy/api', 'proxy/base', CHANNELS] },
+  // The load generator behind `sluice bench`: a client of MCP servers, nothing of the proxy.
+  'proxy/load': { uses: ['proxy/api', 'proxy/base', 'proxy/message'] },
   'proxy/observe': { uses: ['proxy/api', 'proxy/base'] },
   // Commands of an interceptor's own, such as `sluice tools`, use its code.
   'proxy/cli': { uses: ['proxy', 'interceptors'] },
