@@ -29,11 +29,11 @@ export class StringScan {
     const hits = this.#scanner.scan(value, budget).map(plain)
     if (this.#pii !== null) for (const hit of this.#pii.scan(value)) add(hits, plain(hit))
     if (name !== '') this.#paired(value, name, budget, hits)
-    for (const level of unescapedLevels(value)) {
-      this.#decoded(level, budget, hits)
-      this.#url(level, budget, hits)
-    }
+    const levels = unescapedLevels(value)
+    for (const level of levels) this.#decoded(level, budget, hits)
     this.#url({ text: value, sources: positions => [...positions] }, budget, hits)
+    const innermost = levels.at(-1)
+    if (innermost !== undefined) this.#url(innermost, budget, hits)
     this.#encoded(value, budget, hits)
     return resolve(hits)
   }
