@@ -124,6 +124,7 @@ class RunningSluice implements Sluice {
     this.#metrics = new Metrics({
       version: options.version ?? '',
       worker: options.worker ?? '',
+      replicas: () => this.#pools.map(pool => pool.states()),
       activeServers: () => this.#pools.filter(pool => pool.ready).length,
       policyGeneration: () => this.#reloader.source.current.generation,
     })
@@ -338,11 +339,16 @@ function silentLog(): Log {
 }
 
 function createPool(server: ServerConfig, config: Config): ReplicaPool {
-  return new ReplicaPool(server, {
+  const pool = new ReplicaPool(server.name, {
     connections: server.connections,
     connectTimeoutMs: config.timeouts.connectMs,
     maxHeaderBytes: config.limits.maxHeaderBytes,
+    settings: server.upstream,
+    link: null,
   })
+  const places = server.urls.map(url => ({ id: url, url, socketPath: '', state: 'ready' as const }))
+  pool.update({ server: server.name, places, coming: false, reason: '' })
+  return pool
 }
 
 function routeOf(server: ServerConfig, upstream: ReplicaPool): ServerRoute {

@@ -8,6 +8,7 @@ import { parseByteSize, parseDuration } from '../proxy/api/units.ts'
 import { DEFAULTS } from '../proxy/config/config.ts'
 import { loadConfig } from '../proxy/config/load.ts'
 import { configJsonSchema } from '../proxy/config/schema.ts'
+import { UPSTREAM_DEFAULTS } from '../proxy/config/servers/upstream-keys.ts'
 import { compilePolicies } from '../proxy/policy/compile.ts'
 import { policyJsonSchema } from '../proxy/policy/json-schema.ts'
 import { Registry } from '../proxy/policy/registry.ts'
@@ -174,10 +175,16 @@ function text(document: string): string {
 function defaultOf(key: string): unknown {
   const path = key.split('.').map(part => part.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()))
   const [group = '', name = ''] = path
-  if (group === 'servers') return (DEFAULTS as Record<string, unknown>)[path[2] ?? '']
+  if (group === 'servers') return path.length === 3 ? serverDefault(path[2] ?? '') : undefined
   if (path.length === 1) return (DEFAULTS as Record<string, unknown>)[group]
   const section = (DEFAULTS as unknown as Record<string, Record<string, unknown>>)[group]
   return section?.[group === 'timeouts' ? `${name}Ms` : name]
+}
+
+function serverDefault(name: string): unknown {
+  const all: Record<string, unknown> = { ...UPSTREAM_DEFAULTS, connections: DEFAULTS.connections }
+  const value = all[name] ?? all[`${name}Ms`]
+  return typeof value === 'object' ? undefined : value
 }
 
 function readDefault(given: string, like: unknown): unknown {

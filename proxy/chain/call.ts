@@ -8,6 +8,7 @@ import type { Flow, UpstreamRequest, UpstreamSink } from '../upstream/upstream.t
 import type { LiveExchange } from './exchange.ts'
 import { AnswerHead } from './head.ts'
 import type { Inbound, RelayServices } from './ports.ts'
+import { hashKeyOf } from './request-facts.ts'
 
 /** Largest answer to a message of the proxy's own, in bytes. */
 export const MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -84,6 +85,9 @@ function ownRequest(inbound: Inbound, headers: string[], body: Buffer, timeoutMs
     firstByteTimeoutMs: timeoutMs,
     repeatable: false,
   }
+    reads: false,
+    tool: '',
+    hashKey: by => hashKeyOf(inbound, null, by),
 }
 
 /** A modern request carries version and capabilities in its body; ours speaks with those of the client. */

@@ -2,19 +2,7 @@ import type { WireMessage } from '../message/message.ts'
 import type { UpstreamRequest } from '../upstream/upstream.ts'
 import type { Inbound, RelayServices } from './ports.ts'
 import { renameHeaders } from './rename.ts'
-
-/** Methods that only read: sending them twice does no harm. */
-const READS = new Set([
-  'ping',
-  'server/discover',
-  'tools/list',
-  'prompts/list',
-  'prompts/get',
-  'resources/list',
-  'resources/templates/list',
-  'resources/read',
-  'completion/complete',
-])
+import { hashKeyOf, isRead, isRepeatable } from './request-facts.ts'
 
 /** The client's message as it goes to a replica. */
 export class Outbound implements UpstreamRequest {
@@ -24,9 +12,12 @@ export class Outbound implements UpstreamRequest {
   readonly query: string
   readonly lane: 'call' | 'stream'
   readonly replica: string
+  readonly client: string
   readonly idleTimeoutMs: number
   readonly firstByteTimeoutMs: number
-  readonly repeatable: boolean
+  private readonly inbound: Inbound
+  private readonly message: WireMessage
+  private readonly services: RelayServices
 
   /** @param looked whether the answer may be looked at, so that it must not be compressed */
   constructor(inbound: Inbound, message: WireMessage, services: RelayServices, looked: boolean) {
@@ -42,8 +33,27 @@ export class Outbound implements UpstreamRequest {
     this.query = inbound.query
     this.lane = post && message.kind === 'request' && message.method !== 'subscriptions/listen' ? 'call' : 'stream'
     this.replica = inbound.session === null ? '' : inbound.session.replica
+    this.client = inbound.principal.id
     this.idleTimeoutMs = services.idleTimeoutMs
     this.firstByteTimeoutMs = services.firstByteTimeoutMs
-    this.repeatable = message.kind === 'request' && READS.has(message.method)
+    this.inbound = inbound
+    this.message = message
+    this.services = services
+  }
+
+  get repeatable(): boolean {
+    return isRepeatable(this.services, this.inbound.server, this.message)
+  }
+
+  get reads(): boolean {
+    return isRead(this.services, this.inbound.server, this.message)
+  }
+
+  get tool(): string {
+    return this.message.kind === 'request' && this.message.method === 'tools/call' ? this.message.name : ''
+  }
+
+  hashKey(by: Parameters<UpstreamRequest['hashKey']>[0]): string {
+    return hashKeyOf(this.inbound, this.message, by)
   }
 }

@@ -47,6 +47,8 @@ export function createFamilies(max: number) {
       'max',
     ),
     generation: gauge('sluice_policy_generation', '', 'Number of the policy in use; 1 = the first.', 'max'),
+    replicas: gauge('sluice_replicas', 'server state', 'Replicas by state; the largest number a worker sees.', 'max'),
+    waiting: gauge('sluice_upstream_waiting_requests', 'server', 'Requests that wait for a replica or for room.'),
     activeServers: gauge('sluice_active_mcp_servers', '', 'MCP servers that have a reachable replica.', 'max'),
   }
 }

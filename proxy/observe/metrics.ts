@@ -21,8 +21,24 @@ export interface MetricsOptions {
   readonly maxSeriesPerMetric?: number
   /** Asked at each scrape: how many MCP servers have a reachable replica. Without it the metric is absent. */
   readonly activeServers?: () => number
+  /** Asked at each scrape: the replicas of each server. */
+  readonly replicas?: () => readonly ReplicaStates[]
   /** Asked at each scrape: the generation of the policy in use. Default: what the last good reload said. */
   readonly policyGeneration?: () => number
+}
+
+const REPLICA_STATES = ['ready', 'draining', 'open', 'half_open'] as const
+
+/** How it stands with the replicas of a server, as one worker sees them. */
+export interface ReplicaStates {
+  readonly server: string
+  readonly ready: number
+  readonly draining: number
+  /** Those whose circuit is not closed count as that only. */
+  readonly open: number
+  readonly half_open: number
+  /** Requests that wait for a replica, or for room. */
+  readonly waiting: number
 }
 
 type Listener = (message: unknown) => void
@@ -79,7 +95,8 @@ export class Metrics {
   }
 
   snapshot(): MetricsSnapshot {
-    const { activeServers, policyGeneration, worker = '' } = this.#options
+    const { activeServers, replicas, policyGeneration, worker = '' } = this.#options
+    if (replicas !== undefined) for (const states of replicas()) this.#replicas(states)
     if (activeServers !== undefined) this.#families.activeServers.get().value = activeServers()
     if (policyGeneration !== undefined) this.#families.generation.get().value = policyGeneration()
     const families = Object.values(this.#families).map(snapshotFamily)
@@ -106,6 +123,12 @@ export class Metrics {
     }
     this.#families.policyReloads.get(result).value++
     if (reload.ok) this.#families.generation.get().value = reload.generation
+  }
+
+  #replicas(states: ReplicaStates): void {
+    const { server, waiting } = states
+    for (const state of REPLICA_STATES) this.#families.replicas.get(server, state).value = states[state]
+    this.#families.waiting.get(server).value = waiting
   }
 
   #buildInfo(): FamilySnapshot {

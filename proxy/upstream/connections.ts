@@ -5,6 +5,18 @@ export interface Borrower extends Dispatcher.DispatchHandler {
   client: Client | null
 }
 
+/** Connections to one replica, lent to one request at a time. */
+export interface Lender {
+  /** Sends a request as soon as a connection is there for it. */
+  dispatch(options: Dispatcher.DispatchOptions, borrower: Borrower): void
+  /** The request is over, or was given up while it waited. */
+  giveBack(borrower: Borrower): void
+  /** Closes idle connections; running requests finish first. */
+  close(): Promise<unknown>
+  /** Ends everything now. */
+  destroy(): Promise<unknown>
+}
+
 interface Waiting {
   readonly options: Dispatcher.DispatchOptions
   readonly borrower: Borrower
@@ -15,7 +27,7 @@ interface Waiting {
  * hour needs few of them. (undici's own Pool looks through all its clients at every request, and wakes up once more for
  * each: 0.6-1.3 µs a request here, and much more beside ten thousand idle streams.)
  */
-export class Connections {
+export class Connections implements Lender {
   private readonly origin: string
   private readonly options: Client.Options
   private readonly max: number
@@ -71,14 +83,12 @@ export class Connections {
     if (at !== -1) this.queue.splice(at, 1)
   }
 
-  /** Closes idle connections; running requests finish first. */
   close(): Promise<unknown> {
     this.closed = true
     const idle = this.idle.splice(0)
     return Promise.all(idle.map(client => client.close().catch(alreadyClosed)))
   }
 
-  /** Ends everything now. */
   destroy(): Promise<unknown> {
     this.closed = true
     return Promise.all([...this.all].map(client => client.destroy().catch(alreadyClosed)))

@@ -44,10 +44,26 @@ export class SilenceError extends Error {
   }
 }
 
+/** A replica answered with a status that another one may not answer with. */
+export class StatusError extends Error {
+  readonly status: number
+
+  constructor(status: number) {
+    super(`HTTP ${status}`)
+    this.name = 'StatusError'
+    this.status = status
+  }
+}
+
+/** Whether a failure is the proxy's own: it says nothing about the replica. */
+export function isOwn(cause: unknown): boolean {
+  if (cause instanceof SilenceError || cause instanceof StatusError || cause instanceof AggregateError) return false
+  return codeOf(cause) === '' && !isParserError(cause)
+}
+
 /** The error a client may see for a failure of the connection to a replica. Its text names no address. */
 export function toSluiceError(cause: unknown, server: string, headSeen: boolean): SluiceError {
   if (cause instanceof SluiceError) return cause
-  const code = codeOf(cause)
   if (cause instanceof SilenceError) {
     const what = cause.inAnswer
       ? 'fell silent in the middle of its answer (idle timeout)'
@@ -55,8 +71,8 @@ export function toSluiceError(cause: unknown, server: string, headSeen: boolean)
     return new SluiceError('upstream_timeout', `${server} ${what}`, cause)
   }
   // Whatever has no code was thrown by the proxy itself while it handled the answer; undici's parser errors have none.
-  if (code === '' && !(cause instanceof AggregateError) && !isParserError(cause))
-    return new SluiceError('internal', 'the proxy failed', cause)
+  if (isOwn(cause)) return new SluiceError('internal', 'the proxy failed', cause)
+  if (cause instanceof StatusError) return new SluiceError('upstream_broken', `${server} answered ${cause.message}`)
   if (isUnsent(cause)) return new SluiceError('upstream_unreachable', `${server} is not reachable`, cause, 1_000)
   const when = headSeen ? 'broke off in the middle of its answer' : 'closed the connection without an answer'
   return new SluiceError('upstream_broken', `${server} ${when}`, cause)

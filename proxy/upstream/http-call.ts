@@ -1,14 +1,24 @@
 import type { Client, Dispatcher } from 'undici'
 import { SluiceError } from '../api/index.ts'
-import type { Borrower, Connections } from './connections.ts'
-import { SilenceError } from './failure.ts'
+import type { ProbeOutcome } from './breaker.ts'
+import type { Borrower, Lender } from './connections.ts'
+import { isOwn, isUnsent, SilenceError, StatusError } from './failure.ts'
 import type { Replica } from './replica.ts'
 import type { Flow, UpstreamRequest, UpstreamSink } from './upstream.ts'
 import { type Watched, watchdog } from './watchdog.ts'
 
-/** Who hears that a try has failed and decides whether there is another one. */
+/** Who hears what becomes of a call and decides whether there is another try. */
 export interface CallOwner {
+  /** A try is over without an answer. */
   failed(call: HttpCall, error: unknown): void
+  /** A 5xx came: whether to try elsewhere instead of passing it on. */
+  declines(call: HttpCall, status: number): boolean
+  /** It has waited for a replica for as long as it may. */
+  waitedTooLong(call: HttpCall): void
+  /** It was given up while it waited. */
+  stoppedWaiting(call: HttpCall): void
+  /** Nothing more will come of it; exactly once. */
+  ended(call: HttpCall): void
 }
 
 type HeaderFields = Record<string, string | string[] | undefined>
@@ -27,18 +37,28 @@ const HOP_BY_HOP = new Set([
 ])
 
 /**
- * One try of one request on one replica: the handler object that undici drives, and the `Flow` its sink holds. No
- * stream and no promise; every field is set here so that all calls share one hidden class.
+ * One request on its way to a replica: the handler object that undici drives, and the `Flow` its sink holds. It may wait
+ * for a replica, and may be tried several times, one after the other. No stream and no promise; every field is set here
+ * so that all calls share one hidden class.
  */
 export class HttpCall implements Borrower, Flow, Watched {
   readonly request: UpstreamRequest
   readonly sink: UpstreamSink
   readonly owner: CallOwner
-  replica: Replica
+  /** Where it is tried, or was tried last; `null` = nowhere yet. */
+  replica: Replica | null
   /** The connection it runs on; `null` while it waits for one and afterwards. */
   client: Client | null
   tries: number
   headSeen: boolean
+  /** Whether its pool counts it among those that run. */
+  counted: boolean
+  /** Whether it waits for a replica. */
+  waiting: boolean
+  /** When it may wait no longer, by `performance.now()`; 0 = it has not waited yet. */
+  waitsUntil: number
+  /** Whether it is the one call that a half-open circuit lets through. */
+  probing: boolean
   previous: Watched | null
   next: Watched | null
   heardAt: number
@@ -47,18 +67,24 @@ export class HttpCall implements Borrower, Flow, Watched {
   private aborted: boolean
   private paused: boolean
   private done: boolean
-  private lender: Connections | null
+  private lender: Lender | null
+  /** Whether the replica has been told how this try went. */
+  private judged: boolean
   /** Why the call must not begin any more, although its connection may still come. */
   private startError: SilenceError | null
 
-  constructor(request: UpstreamRequest, sink: UpstreamSink, owner: CallOwner, replica: Replica) {
+  constructor(request: UpstreamRequest, sink: UpstreamSink, owner: CallOwner) {
     this.request = request
     this.sink = sink
     this.owner = owner
-    this.replica = replica
+    this.replica = null
     this.client = null
     this.tries = 0
     this.headSeen = false
+    this.counted = false
+    this.waiting = false
+    this.waitsUntil = 0
+    this.probing = false
     this.previous = null
     this.next = null
     this.heardAt = 0
@@ -68,20 +94,24 @@ export class HttpCall implements Borrower, Flow, Watched {
     this.paused = false
     this.done = false
     this.lender = null
+    this.judged = false
     this.startError = null
   }
 
-  /** Begins a try on `this.replica`. */
-  dispatch(): void {
+  /** Begins a try on `replica`. */
+  dispatch(replica: Replica): void {
     const request = this.request
+    this.replica = replica
     this.tries++
-    this.replica.inFlight++
-    const lender = this.replica.connectionsFor(request)
+    this.judged = false
+    replica.inFlight++
+    const lender = replica.connectionsFor(request)
     this.lender = lender
     this.controller = null
-    watchdog.watch(this, request.firstByteTimeoutMs)
+    this.startError = null
+    watchdog.watch(this, replica.firstByteMs(request))
     const options = {
-      path: this.replica.pathFor(request.query),
+      path: replica.pathFor(request.query),
       method: request.method,
       headers: request.headers,
       body: request.body,
@@ -93,8 +123,19 @@ export class HttpCall implements Borrower, Flow, Watched {
     } catch (error) {
       if (this.lender === null) return
       this.leave()
-      this.owner.failed(this, error)
+      this.lost(error)
     }
+  }
+
+  /** Begins to wait for a replica. */
+  wait(timeoutMs: number): void {
+    this.waiting = true
+    watchdog.watch(this, timeoutMs)
+  }
+
+  stopWaiting(): void {
+    this.waiting = false
+    watchdog.leave(this)
   }
 
   /** Gives up the connection and the replica's slot; each try does so exactly once. */
@@ -102,9 +143,40 @@ export class HttpCall implements Borrower, Flow, Watched {
     const { lender } = this
     if (lender === null) return
     this.lender = null
-    this.replica.inFlight--
+    ;(this.replica as Replica).inFlight--
     watchdog.leave(this)
     lender.giveBack(this)
+  }
+
+  /** Tells the replica how it did, once a try. */
+  private judge(good: boolean, refused: boolean): void {
+    if (this.judged) return
+    this.judged = true
+    const replica = this.replica as Replica
+    if (!good) replica.failed(performance.now(), refused)
+    const { breaker } = replica
+    if (breaker === null) return
+    if (this.probing) this.endProbe(good ? 'good' : 'bad')
+    else if (good) breaker.succeeded()
+    else breaker.failed()
+  }
+
+  private endProbe(outcome: ProbeOutcome): void {
+    this.probing = false
+    this.replica?.breaker?.endProbe(outcome)
+  }
+
+  /** The try failed. */
+  private lost(cause: unknown): void {
+    if (!isOwn(cause)) this.judge(false, !this.headSeen && isUnsent(cause))
+    else if (this.probing) this.endProbe('unknown')
+    this.owner.failed(this, cause)
+  }
+
+  private finish(): void {
+    this.done = true
+    if (this.probing) this.endProbe('unknown')
+    this.owner.ended(this)
   }
 
   pause(): void {
@@ -121,12 +193,21 @@ export class HttpCall implements Borrower, Flow, Watched {
   abort(): void {
     if (this.aborted || this.done) return
     this.aborted = true
-    if (this.client === null) this.leave()
-    else this.controller?.abort(ABORTED)
+    if (this.client !== null) {
+      this.controller?.abort(ABORTED)
+      return
+    }
+    if (this.waiting) this.owner.stoppedWaiting(this)
+    this.leave()
+    this.finish()
   }
 
   /** The server has kept silent for too long. While we do not listen ourselves, that is no silence of its own. */
   onSilence(): void {
+    if (this.waiting) {
+      this.owner.waitedTooLong(this)
+      return
+    }
     if (this.paused) {
       this.heardAt = watchdog.tick
       return
@@ -134,7 +215,7 @@ export class HttpCall implements Borrower, Flow, Watched {
     const error = new SilenceError(this.headSeen)
     if (this.client === null) {
       this.leave()
-      this.owner.failed(this, error)
+      this.lost(error)
     } else if (this.controller === null) {
       this.startError = error
     } else {
@@ -150,10 +231,21 @@ export class HttpCall implements Borrower, Flow, Watched {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: HeaderFields): void {
     if (status < 200 || this.aborted) return
+    const replica = this.replica as Replica
+    if (status >= 500) {
+      this.judge(false, false)
+      if (this.owner.declines(this, status)) {
+        controller.abort(new StatusError(status))
+        return
+      }
+    } else {
+      replica.answered()
+      // The answer may be a stream without end: what was asked is whether the replica is well.
+      if (this.probing) this.judge(true, false)
+    }
     this.headSeen = true
-    watchdog.setPatience(this, this.request.idleTimeoutMs)
-    this.replica.succeeded()
-    this.sink.onHead(status, endToEnd(headers), this.replica.id)
+    watchdog.setPatience(this, replica.idleMs(this.request))
+    this.sink.onHead(status, endToEnd(headers), replica.id)
     if (this.paused) controller.pause()
   }
 
@@ -164,19 +256,20 @@ export class HttpCall implements Borrower, Flow, Watched {
 
   onResponseEnd(): void {
     this.leave()
-    this.done = true
+    this.judge(true, false)
+    this.finish()
     if (!this.aborted) this.sink.onEnd()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     this.leave()
-    if (this.aborted) return
-    this.owner.failed(this, error)
+    if (this.aborted) this.finish()
+    else this.lost(error)
   }
 
   /** Ends the call with an error; the owner has decided that there is no further try. */
   fail(error: SluiceError): void {
-    this.done = true
+    this.finish()
     if (!this.aborted) this.sink.onFail(error)
   }
 

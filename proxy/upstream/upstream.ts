@@ -1,4 +1,5 @@
 import type { SluiceError } from '../api/index.ts'
+import type { HashBy } from './settings.ts'
 
 /** Holds one running upstream exchange. Every method may be called at any time, also twice. */
 export interface Flow {
@@ -25,10 +26,16 @@ export interface UpstreamRequest {
   readonly idleTimeoutMs: number
   /** Limit until the answer's head, in milliseconds; 0 = none. */
   readonly firstByteTimeoutMs: number
-  /** Whether a second try on another replica is harmless even after the first one was sent. */
+  /** Whether a second try on another replica is harmless even after the first one was sent. Asked only when needed. */
   readonly repeatable: boolean
 }
 
+  /** Whether it only reads, so that two of it at the same time are harmless. Asked only when needed. */
+  readonly reads: boolean
+  /** The tool that it calls; `''` = none. */
+  readonly tool: string
+  /** The text that `by` names in this request; `''` = there is none. */
+  hashKey(by: HashBy): string
 /**
  * Receives what becomes of an `UpstreamRequest`. Order: `onFlow` once, then `onHead`, any number of `onData`, and
  * exactly one of `onEnd` and `onFail`; `onFail` may come at any time after `onFlow`.
