@@ -102,6 +102,7 @@ function withUrls(servers: readonly ServerConfig[], { urls, name, flags }: Setti
           urls,
           source: staticSource(urls),
           life: LIFE_DEFAULTS,
+          container: null,
           forwardAuthorization: forwards(flags),
           headers: [],
           connections: DEFAULTS.connections,

@@ -2,6 +2,7 @@ import type { Diagnostic } from '../base/diagnostic.ts'
 import { isLoopback } from '../base/host-port.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
 import { checkCredentials } from './credentials-check.ts'
+import { checkVolumes } from './fleet-schema.ts'
 import type { RawConfig } from './schema.ts'
 
 /** What no single key can tell: keys that contradict each other, or cannot act. */
@@ -18,6 +19,7 @@ export function checkConfig(raw: RawConfig, source: YamlSource, allowNoServers: 
       anyClient: raw.trust_client_id,
       anyServer: allowNoServers,
     }),
+    ...checkVolumes(raw.servers, raw.fleet, source),
   ]
 }
 

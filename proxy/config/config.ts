@@ -2,9 +2,11 @@ import type { Diagnostic } from '../base/diagnostic.ts'
 import type { HostPort } from '../base/host-port.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
 import type { CredentialsSpec } from '../credentials/spec.ts'
+import type { ContainerSpec, FleetSettings } from '../fleet/spec/container.ts'
 import type { LifeSpec, Source } from '../fleet/spec.ts'
 import type { UpstreamSettings } from '../upstream/settings.ts'
 import { noCredentials } from './credentials.ts'
+import { NO_FLEET } from './fleet-schema.ts'
 import { defaultStateDir } from './state-dir.ts'
 import type { StoreConfig } from './store-config.ts'
 
@@ -17,6 +19,8 @@ export interface ServerConfig {
   readonly urls: readonly string[]
   readonly source: Source
   readonly life: LifeSpec
+  /** Where the source is an image; else `null`. */
+  readonly container: ContainerSpec | null
   /** Whether the client's own `Authorization` header goes to the server. */
   readonly forwardAuthorization: boolean
   /** Header fields added to every upstream request; names lower-case. Values may be secrets. */
@@ -119,6 +123,8 @@ export interface Config {
   readonly servers: readonly ServerConfig[]
   /** What Sluice shows to servers, and gives to replicas it starts. */
   readonly credentials: CredentialsSpec
+  /** What holds for the replicas of all servers. */
+  readonly fleet: FleetSettings
   /** Files that values of this file came from (`NAME_FILE`); when one changes, so does the configuration. */
   readonly valueFiles: readonly string[]
   /** Policy files. */
@@ -186,6 +192,7 @@ export function defaultConfig(env: NodeJS.ProcessEnv = process.env): Config {
     allowedOrigins: [],
     servers: [],
     credentials: noCredentials(defaultStateDir(env)),
+    fleet: NO_FLEET,
     valueFiles: [],
     policies: [],
     inlinePolicies: [],

@@ -7,7 +7,9 @@ import type { YamlSource } from '../base/yaml-source.ts'
 import { checkConfig } from './check.ts'
 import type { ClientConfig, Config, Limits, LogLevel, ServerConfig, Timeouts } from './config.ts'
 import { resolveCredentials } from './credentials.ts'
+import { resolveFleet } from './fleet-schema.ts'
 import { configSchema, logLevel, type RawConfig } from './schema.ts'
+import { resolveContainer } from './servers/container-keys.ts'
 import { resolveLife, resolveSource } from './servers/source-keys.ts'
 import { resolveUpstream } from './servers/upstream-keys.ts'
 import { resolveShadow } from './shadow-schema.ts'
@@ -69,6 +71,7 @@ function resolveConfig(
     timeouts: resolveTimeouts(raw.timeouts),
     servers: resolveServers(raw, absolute),
     credentials: resolveCredentials(raw.credentials, source, baseDir, stateDir),
+    fleet: resolveFleet(raw.fleet, absolute),
     valueFiles: source.valueFiles,
     policies: raw.policies.map(absolute),
     inlinePolicies: inlinePolicies(raw, source),
@@ -108,6 +111,7 @@ function resolveServers(raw: RawConfig, absolute: (path: string) => string): Ser
     urls: server.urls ?? (server.url === undefined ? [] : [server.url]),
     source: resolveSource(server, absolute),
     life: resolveLife(server),
+    container: resolveContainer(server, absolute),
     forwardAuthorization: server.forward_authorization,
     headers: server.headers,
     connections: server.connections,

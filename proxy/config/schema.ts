@@ -3,9 +3,10 @@ import { byteSize, duration } from '../api/units.ts'
 import { parseHostPort } from '../base/host-port.ts'
 import { DEFAULTS } from './config.ts'
 import { credentialsSchema } from './credentials-schema.ts'
+import { fleetSchema } from './fleet-schema.ts'
 import { headerFields, serverUrl } from './server-schema.ts'
 import { bridgeKeys } from './servers/bridge-keys.ts'
-import { containerKeys } from './servers/container-keys.ts'
+import { containerKeys, containerProblem } from './servers/container-keys.ts'
 import { sourceKeys, sourceProblem } from './servers/source-keys.ts'
 import { upstreamKeys } from './servers/upstream-keys.ts'
 import { shadowPolicies, shadowSchema } from './shadow-schema.ts'
@@ -85,7 +86,7 @@ const server = z
     ...bridgeKeys,
   })
   .superRefine((value, context) => {
-    const problem = sourceProblem(value)
+    const problem = sourceProblem(value) ?? containerProblem(value)
     if (problem === null) return
     const [key, message] = problem
     context.addIssue({ code: 'custom', message, path: key === '' ? [] : [key] })
@@ -151,6 +152,7 @@ export const configSchema = z.strictObject({
     )
     .default({}),
   credentials: credentialsSchema.optional(),
+  fleet: fleetSchema.prefault({}),
   policies: z.array(z.string().min(1)).default([]),
   policy: z.record(z.string(), z.unknown()).optional(),
   access_control: z.record(z.string(), z.unknown()).optional(),

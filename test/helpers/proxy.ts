@@ -108,6 +108,7 @@ function serversOf({ servers, server }: ProxyOptions): ServerConfig[] {
     urls: [urls].flat(),
     source: staticSource([urls].flat()),
     life: LIFE_DEFAULTS,
+    container: null,
     forwardAuthorization: false,
     headers: [],
     connections: DEFAULTS.connections,

@@ -45,6 +45,7 @@ describe('sluice.yaml', () => {
         urls: ['http://127.0.0.1:3001/mcp'],
         source: staticSource(['http://127.0.0.1:3001/mcp']),
         life: LIFE_DEFAULTS,
+        container: null,
         forwardAuthorization: false,
         headers: [],
         connections: 128,
@@ -117,6 +118,7 @@ interceptor_modules: [sluice-jq]
         urls: ['https://a.example.com/mcp', 'https://b.example.com/mcp'],
         source: staticSource(['https://a.example.com/mcp', 'https://b.example.com/mcp']),
         life: LIFE_DEFAULTS,
+        container: null,
         forwardAuthorization: true,
         headers: [
           ['authorization', 'Bearer t0ken'],
