@@ -227,7 +227,7 @@ export class ManagedServer implements ReplicaHost {
     this.#restarts++
     this.#reason = reason
     // One that has served for a while is replaced at once, and no sign that the next one could not serve.
-    if (!this.#isStable(replica, now)) this.#attempts.failed(replica.startedAt, now, isPermanent)
+    if (!replica.isStable) this.#attempts.failed(replica.startedAt, now, isPermanent)
     this.#host.lost(this.name, replica.id, reason)
     this.tick()
   }
@@ -251,11 +251,10 @@ export class ManagedServer implements ReplicaHost {
   }
 
   #watch(replica: Replica, now: number): void {
-    const wasReady = replica.readyAt > 0
     replica.tick(now)
     if (replica.state === 'draining' && this.#isDrained(replica)) void replica.stop()
-    if (replica.readyAt > 0 && now >= replica.readyAt + STABLE_MS && replica.state === 'ready') this.#provenBy(replica)
-    if (!wasReady && replica.readyAt > 0) this.#announce(replica)
+    if (now >= this.#stableAt(replica)) this.#provenBy(replica)
+    if (replica.readyAt > 0 && !replica.isAnnounced) this.#announce(replica)
   }
 
   #reconcile(now: number): void {
@@ -281,6 +280,7 @@ export class ManagedServer implements ReplicaHost {
   }
 
   #startSome(count: number, now: number): void {
+    if (this.#attempts.isExhausted && now >= this.#attempts.forgottenAt) this.#attempts.reset()
     if (this.#attempts.isExhausted) {
       this.#giveUp()
       return
@@ -345,22 +345,19 @@ export class ManagedServer implements ReplicaHost {
   }
 
   #announce(replica: Replica): void {
+    replica.isAnnounced = true
     this.#host.started(this.name, (replica.readyAt - replica.startedAt) / 1000)
   }
 
-  #provenBy(_replica: Replica): void {
+  /** It has served long enough: the server can run. */
+  #provenBy(replica: Replica): void {
+    replica.isStable = true
     this.#attempts.reset()
     this.#reason = ''
   }
 
-  /** When it will have served long enough to forget failures. */
   #stableAt(replica: Replica): number {
-    const isAwaited = replica.state === 'ready' && (this.#attempts.count > 0 || this.#reason !== '')
-    return isAwaited ? replica.readyAt + STABLE_MS : NEVER
-  }
-
-  #isStable(replica: Replica, now: number): boolean {
-    return replica.readyAt > 0 && now >= replica.readyAt + STABLE_MS
+    return replica.state === 'ready' && !replica.isStable ? replica.readyAt + STABLE_MS : NEVER
   }
 
   #nextAttemptAt(): number {

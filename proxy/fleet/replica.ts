@@ -48,6 +48,10 @@ export class Replica {
   readonly startedAt: number
   /** When it became ready; 0 = not yet. */
   readyAt = 0
+  /** Whether it has served long enough to show that its server can run. */
+  isStable = false
+  /** Whether its server has taken note that it is ready. */
+  isAnnounced = false
   state: ReplicaState = 'starting'
   instance: Instance | null = null
   /** What the last failed check said; `''` = it was good. */
