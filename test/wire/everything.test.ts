@@ -13,6 +13,7 @@ import { connectSdk, type Peer, ROOT, SAMPLED, type SdkClient } from '../helpers
 const SERVER = fileURLToPath(
   new URL('../../node_modules/@modelcontextprotocol/server-everything/dist/index.js', import.meta.url),
 )
+const DEFAULT_POLICY = fileURLToPath(new URL('../../policies/default.yaml', import.meta.url))
 const CLIENTS: Peer[] = ['v1', 'v2 legacy', 'v2 auto']
 
 /** What a client does with the server, step by step; each gives something that can be compared. */
@@ -67,6 +68,7 @@ describe('server-everything behind Sluice', () => {
   const scope = suiteScope()
   let direct = ''
   let proxied = ''
+  let policed = ''
 
   before(async () => {
     const port = await refusedPort()
@@ -74,6 +76,7 @@ describe('server-everything behind Sluice', () => {
     await startProgram(scope, command, { ready: /listening on port/, env: { PORT: String(port) } })
     direct = `http://127.0.0.1:${port}/mcp`
     proxied = (await startSluice(scope, [direct])).url
+    policed = (await startSluice(scope, [direct, '--policy', DEFAULT_POLICY])).url
   })
 
   for (const peer of CLIENTS) {
@@ -85,6 +88,16 @@ describe('server-everything behind Sluice', () => {
       }
     })
 
+    test(`answers ${peer} as it does directly, with the policy to begin with`, async t => {
+      const [before, behind] = [await connectSdk(t, peer, direct), await connectSdk(t, peer, policed)]
+      for (const client of [before, behind]) await ready(client)
+      for (const [name, step] of Object.entries(STEPS)) {
+        const [there, here] = [comparable(await step(before)), comparable(await step(behind))]
+        if (POLICED.includes(name)) assert.match(JSON.stringify(here), /Invalid parameters|expected a number/, name)
+        else assert.deepEqual(here, there, name)
+      }
+    })
+
     test(`ends the session of ${peer}`, async t => {
       const client = await connectSdk(t, peer, proxied)
       assert.equal(typeof client.sessionId, 'string')
@@ -93,6 +106,9 @@ describe('server-everything behind Sluice', () => {
     })
   }
 })
+
+/** What `default.yaml` answers itself: arguments that do not fit are told in its own words. */
+const POLICED = ['bad arguments']
 
 /** The server adds the tools that need the client once it has read `notifications/initialized`. */
 async function ready(client: SdkClient): Promise<void> {
