@@ -1,9 +1,11 @@
 import { Command, Option } from 'commander'
 import { addAudit } from './audit.ts'
 import { addBench } from './bench.ts'
+import { addDoctor } from './doctor.ts'
 import { collect, hostPort, hostPortOrOff, logLevel, percent, serverName, workers } from './option-values.ts'
 import type { RunFlags } from './settings.ts'
 import { addTools } from './tools.ts'
+import { addTraffic } from './traffic.ts'
 import { version } from './version.ts'
 
 const INTRO = `Sluice stands in front of MCP servers: every JSON-RPC message, in both directions,
@@ -20,6 +22,7 @@ Examples:
   sluice list                                      interceptors, and their options
   sluice key create claude-desktop                 an API key for a client
   sluice audit verify logs/audit.log               whether lines were changed or removed
+  sluice doctor -c sluice.yaml                     what keeps it from working, and what to do
   sluice bench http://127.0.0.1:8080/mcp           how fast an endpoint is
 
 Exit codes: 0 all well, 1 it failed while running, 2 the command line, configuration or a policy is wrong.
@@ -72,7 +75,9 @@ export function program(): Command {
   addSchema(root)
   addAudit(root)
   addTools(root)
+  addTraffic(root)
   addBench(root)
+  addDoctor(root)
   for (const command of root.commands) command.exitOverride()
   return root
 }
