@@ -78,6 +78,7 @@ export const ERRORS = Object.freeze({
   overloaded: row(-31047, 503, 'proxy', 'unsent'),
   draining: row(-31048, 503, 'proxy', 'unsent'),
   store_unreachable: row(-31049, 503, 'proxy', 'unsent'),
+  credential_unavailable: row(-31051, 503, 'proxy', 'unsent'),
   internal: row(-31050, 500, 'proxy', 'never'),
 })
 

@@ -49,7 +49,12 @@ function callBelow(
   const inner = new InnerInbound(inbound, fieldsOf(relay, wire))
   const reply = new CalledReply(inbound, envelope, services.maxDepth, signal)
   reply.begin(
-    new relays({ ...services, plans: { current }, quiet: true, witness: null }, inner, reply, wire),
+    new relays(
+      { ...services, plans: { current }, quiet: true, witness: null, outer: services.outer ?? exchange },
+      inner,
+      reply,
+      wire,
+    ),
     exchange,
     timeoutMs,
   )

@@ -62,7 +62,7 @@ export function callServer(
   const { signal = exchange.signal, timeoutMs = TIMEOUT_MS } = options
   if (signal.aborted) return Promise.reject(new SluiceError('upstream_broken', 'the exchange has ended'))
   return new Promise((resolve, reject) => {
-    const sink = new CallSink(services, envelope, signal, timeoutMs, resolve, reject)
+    const sink = new CallSink(services, exchange, envelope, signal, timeoutMs, resolve, reject)
     signal.addEventListener('abort', sink, { once: true })
     inbound.upstream.send(ownRequest(inbound, headers, body, timeoutMs), sink)
   })
@@ -81,13 +81,14 @@ function ownRequest(inbound: Inbound, headers: string[], body: Buffer, timeoutMs
     query: inbound.query,
     lane: 'stream',
     replica: inbound.session === null ? '' : inbound.session.replica,
+    client: inbound.principal.id,
     idleTimeoutMs: timeoutMs,
     firstByteTimeoutMs: timeoutMs,
     repeatable: false,
-  }
     reads: false,
     tool: '',
     hashKey: by => hashKeyOf(inbound, null, by),
+  }
 }
 
 /** A modern request carries version and capabilities in its body; ours speaks with those of the client. */
@@ -138,6 +139,7 @@ const ABOUT_MESSAGE = new Set([
 /** Collects the one answer of a call, from JSON or from an event stream. */
 class CallSink implements UpstreamSink {
   private readonly services: RelayServices
+  private readonly exchange: LiveExchange
   private readonly asked: Envelope
   private readonly method: string
   private readonly signal: AbortSignal
@@ -153,6 +155,7 @@ class CallSink implements UpstreamSink {
 
   constructor(
     services: RelayServices,
+    exchange: LiveExchange,
     asked: Envelope,
     signal: AbortSignal,
     timeoutMs: number,
@@ -160,6 +163,7 @@ class CallSink implements UpstreamSink {
     reject: (error: Error) => void,
   ) {
     this.services = services
+    this.exchange = exchange
     this.asked = asked
     this.method = asked.method
     this.signal = signal
@@ -181,6 +185,10 @@ class CallSink implements UpstreamSink {
 
   onFlow(flow: Flow): void {
     this.flow = flow
+  }
+
+  onSecret(name: string, usedFor: string): void {
+    this.exchange.used(name, usedFor)
   }
 
   onHead(status: number, headers: string[]): void {

@@ -128,6 +128,12 @@ export class LiveExchange implements Exchange {
     if (key in this.notes || Object.keys(this.notes).length < MAX_NOTES) this.notes[key] = value
   }
 
+  /** Notes, for the audit trail, that a secret was used. As many as there are: their number is the configuration's. */
+  used(secret: string, usedFor: string): void {
+    this.notes ??= {}
+    this.notes[`secret:${secret}`] = usedFor
+  }
+
   withhold(why: string, what: 'values' | 'all' = 'values'): void {
     if (this.withheld === '') this.withheld = why === '' ? 'sensitive' : why
     if (what === 'all') this.withheldName = true

@@ -8,7 +8,7 @@ import type { Relay } from './relay.ts'
  */
 export function passHead(relay: Relay, head: AnswerHead): boolean {
   sealSession(relay, head)
-  if (head.challenge && !relay.inbound.forwardAuthorization) {
+  if ((head.challenge || head.status === 401) && !relay.inbound.forwardAuthorization) {
     refuseChallenge(relay, head)
     return false
   }
@@ -31,7 +31,10 @@ function sealSession(relay: Relay, head: AnswerHead): void {
   head.headers[head.sessionAt] = relay.services.sealSession(server, relay.tally.replica, upstreamId, principal.id)
 }
 
-/** A challenge names the server as the resource: a client that followed it would send its tokens there. */
+/**
+ * A challenge names the server as the resource: a client that followed it would send its tokens there. And a 401 is about
+ * what the proxy showed, whether it comes with a challenge or, against RFC 9110, without one.
+ */
 function refuseChallenge(relay: Relay, head: AnswerHead): void {
   const text = `${relay.inbound.server} refused the credentials of the proxy (HTTP ${head.status})`
   relay.stopServer()

@@ -93,6 +93,8 @@ export interface RelayServices {
   readonly quiet?: boolean
   /** Absent or `null` = nobody looks on. */
   witness?: Witness | null
+  /** Set for a call of the proxy's own: the exchange in whose audit line its use of secrets belongs. */
+  readonly outer?: { used(secret: string, usedFor: string): void }
   /** Makes the client's session id out of the server's. */
   sealSession(server: string, replica: string, upstreamId: string, principal: string): string
 }

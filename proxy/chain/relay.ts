@@ -190,6 +190,11 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     this.flow = flow
   }
 
+  onSecret(name: string, usedFor: string): void {
+    const { outer = this.exchange } = this.services
+    outer.used(name, usedFor)
+  }
+
   onHead(status: number, headers: string[], replica: string): void {
     if (this.finished) return
     this.tally.headMs = performance.now()

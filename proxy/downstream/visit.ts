@@ -59,7 +59,7 @@ export class Visit implements BodyOwner, Guest, Inbound, Standing {
     this.acceptEncoding = head.acceptEncoding
     this.query = query
     this.startedMs = startedMs
-    this.forwardAuthorization = route.forwardAuthorization
+    this.forwardAuthorization = route.forwardAuthorization && route.upstream.authorizes?.(principal.id) !== true
     this.wholeEvents = false
     this.era = 'legacy'
     this.session = null
@@ -70,7 +70,7 @@ export class Visit implements BodyOwner, Guest, Inbound, Standing {
     this.reader = null
     this.isGone = false
     // A key that is ours to check is none of the server's business.
-    const isTheirs = route.forwardAuthorization && principal.via !== 'api-key'
+    const isTheirs = this.forwardAuthorization && principal.via !== 'api-key'
     if (isTheirs && head.authorization !== '') head.upstream.push('authorization', head.authorization)
     if (route.headers.length > 0) addFixed(head.upstream, route.headers)
   }

@@ -22,20 +22,22 @@ export interface UpstreamRequest {
   readonly lane: 'call' | 'stream'
   /** The replica a session lives on; `''` = any. An unknown one is an error, `session_not_found`. */
   readonly replica: string
+  /** The id of the principal it is sent for: what it shows to the server may be its own. */
+  readonly client: string
   /** Limit for silence between two chunks of the answer's body, in milliseconds; 0 = none. */
   readonly idleTimeoutMs: number
   /** Limit until the answer's head, in milliseconds; 0 = none. */
   readonly firstByteTimeoutMs: number
   /** Whether a second try on another replica is harmless even after the first one was sent. Asked only when needed. */
   readonly repeatable: boolean
-}
-
   /** Whether it only reads, so that two of it at the same time are harmless. Asked only when needed. */
   readonly reads: boolean
   /** The tool that it calls; `''` = none. */
   readonly tool: string
   /** The text that `by` names in this request; `''` = there is none. */
   hashKey(by: HashBy): string
+}
+
 /**
  * Receives what becomes of an `UpstreamRequest`. Order: `onFlow` once, then `onHead`, any number of `onData`, and
  * exactly one of `onEnd` and `onFail`; `onFail` may come at any time after `onFlow`.
@@ -48,11 +50,15 @@ export interface UpstreamSink {
   onData(chunk: Buffer): void
   onEnd(): void
   onFail(error: SluiceError): void
+  /** A secret goes to the server with the request: which, and what for. Before `onHead`; for the audit trail. */
+  onSecret?(name: string, usedFor: string): void
 }
 
 /** Anything that answers an exchange: a pool of replicas, an era bridge around one, a test double. */
 export interface Upstream {
   send(request: UpstreamRequest, sink: UpstreamSink): void
+  /** Whether requests of `client` carry a configured `Authorization`. Left out = never. */
+  authorizes?(client: string): boolean
   /** Whether a replica is known to be reachable now. */
   readonly ready: boolean
   /** Ends idle connections; running exchanges finish. */
