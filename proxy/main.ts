@@ -5,6 +5,8 @@ import { PendingRequests } from './chain/pending.ts'
 import type { RelayServices } from './chain/ports.ts'
 import { ToolTable } from './chain/tool-table.ts'
 import type { Config, ServerConfig } from './config/config.ts'
+import { LocalCredentials } from './credentials/local-credentials.ts'
+import type { CredentialTable } from './credentials/shown.ts'
 import { Downstream } from './downstream/http.ts'
 import { Identity, type IdentityOptions } from './downstream/identity.ts'
 import { createListener, type Listener } from './downstream/listener.ts'
@@ -25,6 +27,7 @@ import { Registry } from './policy/registry.ts'
 import { PolicyReloader } from './policy/reload.ts'
 import { Onlookers } from './shadow/onlookers.ts'
 import { type OwnStore, openStore } from './store/open.ts'
+import { CredentialedUpstream } from './upstream/credentialed.ts'
 import { ReplicaPool } from './upstream/pool.ts'
 import { Reachability } from './upstream/reachability.ts'
 
@@ -45,6 +48,8 @@ export interface SluiceOptions {
   readonly watch?: boolean
   /** Tells one worker's metrics from another's. Default: one process, no admin listener elsewhere. */
   readonly worker?: string
+  /** What servers are shown, kept by another process. Default: kept here, as the configuration says. */
+  readonly credentials?: CredentialTable
   /** In place of the configuration's: what workers share without Redis. */
   readonly store?: OwnStore
 }
@@ -102,6 +107,8 @@ class RunningSluice implements Sluice {
   /** What the last compilation read; in use once it succeeded. */
   #candidate: Config
   #store!: OwnStore
+  #credentials!: CredentialTable
+  #ownCredentials: LocalCredentials | null = null
   #reloader!: PolicyReloader
   #listener!: Listener
   #downstream!: Downstream
@@ -137,7 +144,8 @@ class RunningSluice implements Sluice {
     this.#store = this.#options.store ?? (await openStore(config.store, config.workers))
     // After the policy, whose interceptors may have something to keep to the last.
     this.#stack.defer(() => this.#store.close())
-    const watch = [config.file, ...config.interceptorDirs].filter(path => path !== '')
+    this.#credentials = await this.#openCredentials()
+    const watch = [config.file, ...config.valueFiles, ...config.interceptorDirs].filter(path => path !== '')
     this.#reloader = await PolicyReloader.open({ input: () => this.#policyInput(), watch })
     this.#stack.defer(() => within(this.#reloader.close(), CLOSE_LIMIT_MS))
     this.#onlookers = await this.#openOnlookers(watch)
@@ -179,6 +187,7 @@ class RunningSluice implements Sluice {
 
   async reload(): Promise<boolean> {
     this.#listener.reloadTls()
+    await this.#ownCredentials?.look()
     return this.reloadPolicy()
   }
 
@@ -274,6 +283,7 @@ class RunningSluice implements Sluice {
     if (!isOurs) return
     this.#tellWarnings()
     if (now === before) return
+    void this.#ownCredentials?.apply(now.credentials)
     this.#identity.replace(identityOptions({ ...now, listen: before.listen }))
     const fixed = restartKeys(before, now)
     if (fixed.length === 0) return
@@ -307,8 +317,18 @@ class RunningSluice implements Sluice {
     const services = { relay, sessions, identity: this.#identity, guard, limits, stallMs: timeouts.stallMs }
     return new Downstream(
       services,
-      config.servers.map((server, at) => routeOf(server, this.#pools[at] as ReplicaPool)),
+      config.servers.map((server, at) => routeOf(server, this.#pools[at] as ReplicaPool, this.#credentials)),
     )
+  }
+
+  async #openCredentials(): Promise<CredentialTable> {
+    const { config, credentials, watch = true } = this.#options
+    if (credentials !== undefined) return credentials
+    const watching = watch ? {} : { pollMs: 0 }
+    const own = await LocalCredentials.open({ spec: config.credentials, clock: systemClock, ...watching })
+    this.#stack.defer(() => own.close())
+    this.#ownCredentials = own
+    return own.table
   }
 
   async #openAdmin(): Promise<Admin | null> {
@@ -351,7 +371,8 @@ function createPool(server: ServerConfig, config: Config): ReplicaPool {
   return pool
 }
 
-function routeOf(server: ServerConfig, upstream: ReplicaPool): ServerRoute {
+function routeOf(server: ServerConfig, pool: ReplicaPool, credentials: CredentialTable): ServerRoute {
+  const upstream = new CredentialedUpstream(pool, server.name, credentials.server(server.name))
   return { name: server.name, upstream, forwardAuthorization: server.forwardAuthorization, headers: server.headers }
 }
 
