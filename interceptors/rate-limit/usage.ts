@@ -8,17 +8,23 @@ export class Usage {
   readonly taken: (Rule | string)[] = []
   /** To be paid by the size of the answer; by twos: rule, key. */
   readonly debts: (Rule | string)[] = []
-  readonly #holds: Hold[] = []
+  #holds: Hold[] | null = null
 
   /** Keeps a place until the end, which may have come while it was waited for. */
   keep(hold: Hold): void {
-    if (this.isOver) hold.release()
-    else this.#holds.push(hold)
+    if (this.isOver) {
+      hold.release()
+      return
+    }
+    this.#holds ??= []
+    this.#holds.push(hold)
   }
 
   /** Everything that is held is free again. */
   end(): void {
     this.isOver = true
-    for (const hold of this.#holds.splice(0)) hold.release()
+    const holds = this.#holds
+    this.#holds = null
+    if (holds !== null) for (const hold of holds) hold.release()
   }
 }

@@ -27,10 +27,14 @@ export class Calls {
     this.#reports = reports
   }
 
-  /** Waits only where the tools must be learned first. */
-  judge(message: Message, exchange: Exchange): MaybeAsync<Verdict | undefined> {
+  /**
+   * Waits only where the tools must be learned first.
+   * @param memory keeps the list that it judges by, for the result
+   */
+  judge(message: Message, exchange: Exchange, memory: { list: ToolList | null }): MaybeAsync<Verdict | undefined> {
     const { lists } = this.#tools
     const list = lists.of(exchange)
+    memory.list = list
     const tool = list.tools.get(message.name)
     if (lists.isFresh(list, exchange)) {
       if (tool !== undefined) return this.#judgeTool(tool, message, exchange)
@@ -38,7 +42,10 @@ export class Calls {
     }
     // A server that does not answer now is not asked with every call.
     if (list.isKnown && lists.isDown(list)) return this.#judgeIn(list, message, exchange)
-    return this.#tools.learn(exchange).then(learned => this.#judgeIn(learned, message, exchange))
+    return this.#tools.learn(exchange).then(learned => {
+      memory.list = learned
+      return this.#judgeIn(learned, message, exchange)
+    })
   }
 
   #judgeIn(list: ToolList, message: Message, exchange: Exchange): Verdict | undefined {

@@ -3,6 +3,7 @@ import { checkerOf, checkSchema } from './check/check-schema.ts'
 import type { Checkers } from './check/checkers.ts'
 import { brief, isObject } from './check/json.ts'
 import type { Tool, ToolSchema } from './learn/tool.ts'
+import type { ToolList } from './learn/tool-list.ts'
 import type { Options } from './options.ts'
 import type { Reports } from './reports.ts'
 import type { Tools } from './tools.ts'
@@ -21,8 +22,9 @@ export class Results {
     this.#reports = reports
   }
 
-  judge(message: Message, exchange: Exchange): Verdict | undefined {
-    const tool = this.#tools.lists.known(exchange)?.tools.get(message.name)
+  /** @param list what the call was judged by; `null` = it was not */
+  judge(message: Message, exchange: Exchange, list: ToolList | null): Verdict | undefined {
+    const tool = (list ?? this.#tools.lists.known(exchange))?.tools.get(message.name)
     // Who changes a result answers for it: the schema is about what the server says.
     if (tool === undefined || tool.output === null || message.edited) return
     const structured = structuredOf(message.json())

@@ -3,6 +3,7 @@ import { Calls } from './calls.ts'
 import { Checkers } from './check/checkers.ts'
 import { Engine } from './check/engine.ts'
 import { isObject } from './check/json.ts'
+import type { ToolList } from './learn/tool-list.ts'
 import { type Options, options } from './options.ts'
 import { Reports } from './reports.ts'
 import { Results } from './results.ts'
@@ -13,13 +14,13 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 /** Time to learn all pages of a list, in milliseconds. */
 const LEARN_TIMEOUT_MS = 10_000
 
-/** What the request of a list asked for. */
+/** What a request leaves for its answer. */
 interface State {
-  /** `null` = the first page; `undefined` = nobody knows. */
+  /** What page of a list it asked for: `null` = the first one; `undefined` = nobody knows. */
   cursor: string | null | undefined
+  /** The tools that a call was judged by; `null` = none. */
+  list: ToolList | null
 }
-
-const NO_STATE: State = Object.freeze({ cursor: undefined })
 
 /**
  * Whether a tool exists, its arguments fit its `inputSchema`, and its results their `outputSchema` (R053, R054, R055); and
@@ -61,15 +62,15 @@ function create(checked: Options, environment: Environment): Hooks<State> {
   const results = new Results(tools, checkers, checked, reports)
   return {
     ...(checked.results === 'off' && { methods: { response: ['tools/list'] } }),
-    state: exchange => (exchange.method === 'tools/list' ? { cursor: undefined } : NO_STATE),
+    state: () => ({ cursor: undefined, list: null }),
     request(message, exchange, state) {
-      if (message.method === 'tools/call') return calls.judge(message, exchange)
+      if (message.method === 'tools/call') return calls.judge(message, exchange, state)
       state.cursor = cursorOf(message)
       return undefined
     },
     response(message, exchange, state) {
       if (message.method === 'tools/list') return tools.pass(message, exchange, state.cursor)
-      return results.judge(message, exchange)
+      return results.judge(message, exchange, state.list)
     },
     notification(_message, exchange) {
       tools.lists.changed(exchange.server)
