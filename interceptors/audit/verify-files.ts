@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { linkOf } from './chain-format.ts'
+import { type Link, linkOf } from './chain-format.ts'
 import { headPath, readHead } from './head-file.ts'
 import { readLines } from './read-lines.ts'
 import { rotatedFiles } from './rotation.ts'
@@ -10,6 +10,8 @@ export interface VerifyOptions {
   readonly keys: readonly string[]
   /** Whether to read, with each file, what was rotated away from it. */
   readonly rotated: boolean
+  /** Lines that must be among them. Default: none. */
+  readonly expected?: readonly Link[]
 }
 
 /**
@@ -18,6 +20,7 @@ export interface VerifyOptions {
  */
 export async function verifyFiles(paths: readonly string[], options: VerifyOptions): Promise<Verifier> {
   const verifier = new Verifier(options.keys)
+  for (const link of options.expected ?? []) verifier.expectLine(link)
   // Before the lines: a process may be writing, and then they are ahead of it.
   for (const path of paths) expectHead(verifier, path)
   const named = options.rotated ? paths.flatMap(path => [...rotatedFiles(path), path]) : paths

@@ -45,6 +45,8 @@ export class Verifier {
   readonly #keyed: boolean
   readonly #heads = new Map<string, { file: string; head: Head; seen: string }[]>()
   readonly #tracks: Track[] = []
+  /** Lines that must be there, by their hash. */
+  readonly #wanted = new Map<string, { seq: number; seen: boolean }>()
   #file = ''
   #track: Track | null = null
   /** Lines of this file before its first one that is chained. */
@@ -64,6 +66,11 @@ export class Verifier {
     const known = this.#heads.get(head.chain) ?? []
     known.push({ file, head, seen: '' })
     this.#heads.set(head.chain, known)
+  }
+
+  /** A line that somebody has kept the place of. Without it, what was cut off at the end, with its `.head` file, does not show. */
+  expectLine({ seq, hash }: Link): void {
+    this.#wanted.set(hash, { seq, seen: false })
   }
 
   complain(file: string, text: string): void {
@@ -106,6 +113,10 @@ export class Verifier {
         .filter(track => track.id === chain)
         .reduce((most, track) => Math.max(most, track.last.seq), 0)
       for (const one of expected) this.#checkHead(one, last)
+    }
+    for (const [expected, { seq, seen }] of this.#wanted) {
+      if (!seen)
+        this.#reportAt(`${seq}:${expected}`, 0, 0, 'no line has this place and hash: it was removed, or written anew')
     }
     for (const track of this.#tracks) {
       if (track.first > 1)
@@ -231,6 +242,8 @@ export class Verifier {
   #accept(track: Track, link: Link): void {
     track.last = link
     if (track.doubts.length > 0) track.doubts = []
+    const wanted = this.#wanted.size === 0 ? undefined : this.#wanted.get(link.hash)
+    if (wanted?.seq === link.seq) wanted.seen = true
     const expected = this.#heads.get(track.id)
     if (expected !== undefined) for (const one of expected) if (one.head.seq === link.seq) one.seen = link.hash
   }

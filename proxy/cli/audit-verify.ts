@@ -7,6 +7,8 @@ import { UsageError } from './usage-error.ts'
 export interface VerifyFlags {
   readonly keyEnv: readonly string[]
   readonly rotated: boolean
+  /** `SEQ:HASH` each. */
+  readonly expect: readonly string[]
   readonly json?: boolean
 }
 
@@ -22,9 +24,10 @@ export async function auditVerify(
   out: (text: string) => void,
 ): Promise<number> {
   const keys = flags.keyEnv.map(name => keyOf(name, env))
+  const expected = flags.expect.map(expectedLine)
   let verifier: Verifier
   try {
-    verifier = await verifyFiles(files, { keys, rotated: flags.rotated })
+    verifier = await verifyFiles(files, { keys, rotated: flags.rotated, expected })
   } catch (error) {
     throw new UsageError(`audit verify: ${error instanceof Error ? error.message : String(error)}`)
   }
@@ -36,6 +39,16 @@ function keyOf(name: string, env: NodeJS.ProcessEnv): string {
   const key = env[name]
   if (key === undefined || key === '') throw new UsageError(`--key-env: the environment has no ${name}`)
   return key
+}
+
+function expectedLine(text: string): { seq: number; hash: string } {
+  const match = /^([1-9]\d{0,15}):([0-9a-fA-F]{64})$/.exec(text)
+  if (match === null) {
+    throw new UsageError(
+      `--expect ${text}: expected SEQ:HASH, such as 17: and 64 hexadecimal digits, as "verify" prints them`,
+    )
+  }
+  return { seq: Number(match[1]), hash: (match[2] as string).toLowerCase() }
 }
 
 function asJson(verifier: Verifier): object {

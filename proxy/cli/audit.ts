@@ -6,6 +6,7 @@ const EXAMPLES = `
 Examples:
   sluice audit verify logs/audit.log                       and what was rotated away from it
   sluice audit verify logs/audit.*.log --key-env AUDIT_KEY
+  sluice audit verify logs/audit.log --expect 4711:9f86d0…  that line is still there
   sluice audit tail -f logs/audit.log
   sluice audit query logs/audit.log --client agent --status denied --since 1h
   sluice audit query logs/audit*.log --tool 'get_*' --json`
@@ -33,6 +34,12 @@ function addVerify(audit: Command): void {
     .option(
       '--key-env <name>',
       'environment variable that holds the chain_key; repeatable, after a change of keys',
+      collect,
+      [],
+    )
+    .option(
+      '--expect <seq:hash>',
+      'a line that must be there, as "verify" printed it earlier: then what was cut off at the end shows; repeatable',
       collect,
       [],
     )

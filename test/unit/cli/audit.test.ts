@@ -56,6 +56,28 @@ describe('sluice audit verify', () => {
     assert.deepEqual([keyless.code, keyless.err], [2, 'sluice: --key-env: the environment has no NO_SUCH_KEY\n'])
   })
 
+  test('tells that lines are gone which somebody has kept the place of', async () => {
+    const name = await chained('', [line(1), line(2), line(3)])
+    const [, last = '', kept = ''] = /seq 1 to (\d+), last hash (\w+)/.exec(sluice('verify', name).out) ?? []
+    const place = `${last}:${kept}`
+    assert.equal(sluice('verify', name, '--expect', place).code, 0)
+    assert.equal(sluice('verify', name, '--expect', place.toUpperCase(), '--expect', place).code, 0)
+    // Cut off at the end, and the .head file with it: nothing else tells.
+    const path = join(folder, name)
+    writeFileSync(path, `${readFileSync(path, 'utf8').split('\n').slice(0, 3).join('\n')}\n`)
+    rmSync(`${path}.head`)
+    assert.equal(sluice('verify', name).code, 0)
+    const cut = sluice('verify', name, '--expect', place)
+    assert.equal(cut.code, 1)
+    assert.ok(
+      cut.out.startsWith(`${place}: no line has this place and hash: it was removed, or written anew\n`),
+      cut.out,
+    )
+    // The right hash at another place is not that line.
+    assert.equal(sluice('verify', await chained('', [line(1)]), '--expect', `1:${kept}`).code, 1)
+    assert.equal(sluice('verify', name, '--expect', '3').code, 2)
+  })
+
   test('reads packed files', async () => {
     const name = await chained('', [line(1), line(2)])
     writeFileSync(join(folder, `${name}.1.gz`), gzipSync(readFileSync(join(folder, name))))
