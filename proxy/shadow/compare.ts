@@ -1,7 +1,7 @@
 import type { Json, Outcome, VerdictRecord } from '../api/index.ts'
-import { type SseSink, SseSplitter } from '../message/sse.ts'
 import { differingPaths, MAX_PATHS } from './json-paths.ts'
-import { fieldOf, plainBody, type Recording } from './recording.ts'
+import { bodyMessages, parsed } from './messages.ts'
+import type { Recording } from './recording.ts'
 import type { SecondRun } from './run-again.ts'
 
 export type Word = 'allowed' | 'denied' | 'replied' | 'dropped' | 'failed' | 'aborted'
@@ -34,6 +34,7 @@ export interface Verdicted {
 }
 
 const DECISIONS = new Set(['deny', 'reply', 'drop', 'fail'])
+const LET_THROUGH: Verdicted = { word: 'allowed', code: '', by: '' }
 const SAME: Comparison = { outcome: 'same', why: '', changes: [] }
 
 export function verdictOf(outcome: Outcome): Verdicted {
@@ -45,17 +46,19 @@ export function verdictOf(outcome: Outcome): Verdicted {
 
 /**
  * How a second run of an exchange differs from the first.
+ * @param lackedAnswer whether the first was such a run itself, and came as far as the server
  * @throws Error when a body cannot be unpacked
  */
-export function compare(before: Recording, run: SecondRun): Comparison {
-  const first = verdictOf(before.outcome)
-  const second: Verdicted = run.lacksAnswer ? { word: 'allowed', code: '', by: '' } : verdictOf(run.recording.outcome)
+export function compare(before: Recording, run: SecondRun, lackedAnswer = false): Comparison {
+  const first: Verdicted = lackedAnswer ? LET_THROUGH : verdictOf(before.outcome)
+  const second: Verdicted = run.lacksAnswer ? LET_THROUGH : verdictOf(run.recording.outcome)
   if (first.word === 'aborted') return skipped('the client left before the answer had ended')
   if (run.asked) return skipped('an interceptor wanted to ask the server')
-  if (run.lacksAnswer && before.answer !== null) return skipped('the proxy had cut the answer of the server off')
+  if (run.lacksAnswer && !lackedAnswer && before.answer !== null)
+    return skipped('the proxy had cut the answer of the server off')
   if (run.lacksAnswer && first.word === 'replied') return skipped('the answer would have come from the server')
   if (first.word !== second.word || first.code !== second.code) return different([verdictChange(first, second)])
-  return first.word === 'allowed' ? compareMessages(before, run.recording) : SAME
+  return first.word === 'allowed' ? compareMessages(before, run.recording, lackedAnswer || run.lacksAnswer) : SAME
 }
 
 export function verdictChange(first: Verdicted, second: Verdicted): Change {
@@ -64,12 +67,12 @@ export function verdictChange(first: Verdicted, second: Verdicted): Change {
   return { what, entries: by === '' ? [] : [by], code: second.code === '' ? first.code : second.code, paths: [] }
 }
 
-function compareMessages(before: Recording, after: Recording): Comparison {
+function compareMessages(before: Recording, after: Recording, isCut: boolean): Comparison {
   const entries = editorsOf(before.outcome, after.outcome)
   const changes: Change[] = []
   const sent = before.sent === null || after.sent === null ? [] : bodyPaths(before.sent, after.sent)
   if (sent.length > 0) changes.push({ what: 'request', entries: entries.toServer, code: '', paths: sent })
-  const answer = differingPaths(messagesOf(before), messagesOf(after)).map(withoutIndex)
+  const answer = isCut ? [] : differingPaths(messagesOf(before), messagesOf(after)).map(withoutIndex)
   if (answer.length > 0) {
     const paths = [...new Set(answer)].slice(0, MAX_PATHS)
     changes.push({ what: 'answer', entries: entries.toClient, code: '', paths })
@@ -81,32 +84,8 @@ function bodyPaths(before: Buffer, after: Buffer): string[] {
   return before.equals(after) ? [] : differingPaths(parsed(before), parsed(after))
 }
 
-/** The messages a client got, in order. */
 function messagesOf({ reply }: Recording): Json[] {
-  const body = plainBody(reply.headers, reply.body)
-  if (body.length === 0) return []
-  return fieldOf(reply.headers, 'content-type').startsWith('text/event-stream') ? eventsOf(body) : [parsed(body)]
-}
-
-function eventsOf(body: Buffer): Json[] {
-  const found: Json[] = []
-  const splitter = new SseSplitter(Number.MAX_SAFE_INTEGER)
-  const sink: SseSink = {
-    onEvent: (_raw, data) => void (data === null || found.push(parsed(data))),
-    onOversize() {},
-  }
-  splitter.push(body, sink)
-  splitter.finish(sink)
-  return found
-}
-
-/** What is no JSON is compared as text. */
-function parsed(body: Buffer): Json {
-  try {
-    return JSON.parse(body.toString()) as Json
-  } catch {
-    return body.toString()
-  }
+  return bodyMessages(reply.headers, reply.body)
 }
 
 /** The one answer there usually is needs no number. */

@@ -1,10 +1,11 @@
 import type { Clock } from '../api/index.ts'
 import type { RelayServices } from '../chain/ports.ts'
 import type { ToolTable } from '../chain/tool-table.ts'
-import { ControlError, type ControlRoute } from '../observe/control-routes.ts'
+import { ControlError, type ControlRequest, type ControlRoute } from '../observe/control-routes.ts'
 import type { PolicyInput } from '../policy/compile.ts'
 import { EntryStore } from '../policy/environment.ts'
 import { PolicyReloader } from '../policy/reload.ts'
+import { Capture } from './capture.ts'
 import { Shadow, type ShadowSettings } from './shadow.ts'
 import { DEFAULT_MAX_BYTES, Witnesses } from './witnesses.ts'
 
@@ -21,16 +22,22 @@ export interface OnlookerOptions {
   readonly maxEventBytes: number
 }
 
+/** Captures at a time. */
+const MAX_CAPTURES = 4
+
 /** Whoever looks on at exchanges without taking part in them: the shadow policy, and captures. */
 export class Onlookers {
   readonly shadow: Shadow | null
   readonly #witnesses: Witnesses
   readonly #reloader: PolicyReloader | null
+  readonly #options: OnlookerOptions
+  readonly #captures = new Set<Capture>()
   #relay: RelayServices | null = null
   #watched = false
 
   private constructor(options: OnlookerOptions, reloader: PolicyReloader | null) {
     const { settings } = options
+    this.#options = options
     this.#reloader = reloader
     this.#witnesses = new Witnesses(settings?.maxBytes ?? DEFAULT_MAX_BYTES, watched => this.#changed(watched))
     this.shadow = null
@@ -56,7 +63,10 @@ export class Onlookers {
 
   /** For the control socket. */
   get routes(): ControlRoute[] {
-    return [{ method: 'GET', path: '/shadow', handler: () => this.#known().about() }]
+    return [
+      { method: 'GET', path: '/shadow', handler: () => this.#known().about() },
+      { method: 'POST', path: '/capture', handler: request => this.#capture(request) },
+    ]
   }
 
   watch(): void {
@@ -68,8 +78,28 @@ export class Onlookers {
   }
 
   async close(): Promise<void> {
+    for (const capture of this.#captures) capture.stop('the proxy stops')
     this.shadow?.close()
     await this.#reloader?.close()
+  }
+
+  #capture({ body, signal }: ControlRequest): AsyncIterable<string> {
+    const spec = Capture.parse(body)
+    if (this.#captures.size >= MAX_CAPTURES) {
+      throw new ControlError(409, `${MAX_CAPTURES} captures are running already: stop one of them`)
+    }
+    return this.#lines(new Capture(spec, this.#options.tools), signal)
+  }
+
+  async *#lines(capture: Capture, signal: AbortSignal): AsyncGenerator<string> {
+    this.#captures.add(capture)
+    this.#witnesses.add(capture)
+    try {
+      yield* capture.lines(signal)
+    } finally {
+      this.#captures.delete(capture)
+      this.#witnesses.remove(capture)
+    }
   }
 
   #known(): Shadow {
