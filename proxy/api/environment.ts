@@ -102,8 +102,8 @@ export interface AccessControl {
 export type Count = (by: number, ...values: string[]) => void
 
 /**
- * The policy is being tried out by `sluice test`: time and store are the test's own, and nothing an interceptor does may
- * leave the process.
+ * The policy is only tried out, by `sluice test` or `sluice replay` or as a shadow of the one in force: store and counters are not
+ * the real ones, and nothing an interceptor does may leave the process.
  */
 export interface Rehearsal {
   /** Takes what would have been written to a file: a test can say what it expects. */
