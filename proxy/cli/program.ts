@@ -14,6 +14,7 @@ passes through an ordered chain of interceptors.`
 const EXAMPLES = `
 Examples:
   sluice run http://127.0.0.1:3001/mcp             in front of one server, nothing but pass-through
+  sluice run -- npx -y some-server                 in front of a program that speaks over stdio
   sluice run -c sluice.yaml                        what the file says
   sluice run http://127.0.0.1:3001/mcp --policy policies/default.yaml
   sluice check sluice.yaml policies/*.yaml         what is wrong, with line and column
@@ -35,6 +36,8 @@ Without -c and URL, ./sluice.yaml is used if there is one.
 Examples:
   sluice run http://127.0.0.1:3001/mcp
   sluice run http://10.0.0.1:3001/mcp http://10.0.0.2:3001/mcp --name github     two replicas of one server
+  sluice run -- npx -y @modelcontextprotocol/server-everything                   a server that speaks over stdio
+  sluice run --from ~/.cursor/mcp.json                                           all servers of that file
   sluice run -c sluice.yaml --workers auto --listen 0.0.0.0:8080 --log-format json
   sluice run -c sluice.yaml --admin off`
 
@@ -86,15 +89,17 @@ function addRun(root: Command): void {
   root
     .command('run')
     .summary('start the proxy')
-    .description('Starts the proxy in front of the servers of a configuration, or of the URLs given.')
+    .description('Starts the proxy in front of the servers of a configuration, of the URLs given, or of a command.')
     .argument('[url...]', 'Streamable HTTP endpoint of a server; several are replicas of one server')
+    .usage('[options] [url...]\n       sluice run [options] -- <command> [argument...]')
     .option('-c, --config <file>', 'configuration file')
+    .option('--from <file>', 'servers of a client: mcp.json, claude_desktop_config.json, settings.json')
     .option('--listen <host:port>', 'where clients connect (default 127.0.0.1:8080; port 0 = a free one)', hostPort)
     .option('--admin <host:port>', 'health and metrics, or "off" (default 127.0.0.1:8081)', hostPortOrOff)
     .option('--policy <file>', 'policy file, after those of the configuration; repeatable', collect, [])
     .option('--interceptors <dir>', 'folder of your own interceptors; repeatable', collect, [])
     .option('--workers <number>', 'worker processes, or "auto" = one for each CPU (default 1)', workers)
-    .option('--name <name>', 'name of the server behind the URLs (default "default")', serverName)
+    .option('--name <name>', 'name of the server behind the URLs or the command (default "default")', serverName)
     .option('--log-level <level>', 'debug, info, warn, error or silent (default info)', logLevel)
     .addOption(
       new Option('--log-format <format>', 'default: pretty on a terminal, else json').choices(['json', 'pretty']),
@@ -103,9 +108,11 @@ function addRun(root: Command): void {
     .option('--strict', 'treat warnings about policies and configuration as errors')
     .addOption(new Option('--demo', 'also start the demo server').hideHelp())
     .addHelpText('after', RUN_EXAMPLES)
-    .action(async (urls: string[], flags: RunFlags) => {
+    .action(async (operands: string[], flags: RunFlags) => {
       const { run } = await import('./run.ts')
-      await run(urls, flags)
+      const behind = process.argv.includes('--') ? process.argv.length - process.argv.indexOf('--') - 1 : 0
+      const split = operands.length - behind
+      await run(operands.slice(0, split), flags, operands.slice(split))
     })
 }
 

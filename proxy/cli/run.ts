@@ -24,11 +24,12 @@ export interface Running {
 const SAME_KEYSTROKE_MS = 300
 
 /** `sluice run`: resolves when it serves; from then on signals decide. */
-export async function run(urls: readonly string[], flags: RunFlags): Promise<void> {
+export async function run(urls: readonly string[], flags: RunFlags, command: readonly string[]): Promise<void> {
   const demo = flags.demo === true ? await (await import('./demo.ts')).startDemo() : null
   try {
     // The file names the server; where it listens today, only the child knows.
-    const settings: Settings = demo === null ? settingsOf(urls, flags) : { ...settingsOf([], flags), ...demo.server }
+    const settings: Settings =
+      demo === null ? settingsOf(urls, flags, command) : { ...settingsOf([], flags), ...demo.server }
     const config = configOf(settings, process.env)
     const log = createLog({ level: toLogLevel(config.logLevel), format: config.logFormat })
     exitOnCrash(log)

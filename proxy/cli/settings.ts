@@ -4,6 +4,8 @@ import { LoadError } from '../base/diagnostic.ts'
 import { type HostPort, isLoopback } from '../base/host-port.ts'
 import { type Config, DEFAULTS, defaultConfig, type ServerConfig } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
+import { type Imported, readMcpJson } from '../config/mcp-json.ts'
+import { serversGiven } from '../config/resolve-servers.ts'
 import { LIFE_DEFAULTS, staticSource } from '../config/servers/source-keys.ts'
 import { UPSTREAM_DEFAULTS } from '../config/servers/upstream-keys.ts'
 import type { LogLevel } from './log-level.ts'
@@ -26,6 +28,8 @@ export interface RunFlags {
   readonly logLevel?: LogLevel
   readonly logFormat?: 'json' | 'pretty'
   readonly forwardAuthorization?: boolean
+  /** A client's list of servers: `mcp.json`. */
+  readonly from?: string
   readonly strict?: boolean
   readonly demo?: boolean
 }
@@ -39,31 +43,50 @@ export interface Settings {
   readonly file: string
   /** Endpoints of the server `name`; empty = only the servers of the file. */
   readonly urls: readonly string[]
+  /** Program and arguments of the server `name`, started by us and spoken to over stdio; empty = none. */
+  readonly command: readonly string[]
+  /** A client's list of servers, absolute path; `''` = none. */
+  readonly from: string
   readonly name: string
   readonly flags: RunFlags
 }
 
-/** @throws UsageError when there is neither a file nor a URL */
-export function settingsOf(urls: readonly string[], flags: RunFlags): Settings {
-  const file = flags.config ?? (urls.length === 0 && existsSync(DEFAULT_FILE) ? DEFAULT_FILE : '')
-  if (file === '' && urls.length === 0) {
+/**
+ * @param command what stood behind `--`
+ * @throws UsageError when nothing says which servers there are
+ */
+export function settingsOf(urls: readonly string[], flags: RunFlags, command: readonly string[] = []): Settings {
+  const given = urls.length > 0 || command.length > 0 || flags.from !== undefined
+  const file = flags.config ?? (!given && existsSync(DEFAULT_FILE) ? DEFAULT_FILE : '')
+  if (file === '' && !given) {
     throw new UsageError(
-      `nothing to run: give the URL of a server (sluice run http://127.0.0.1:3001/mcp) or a configuration (sluice run -c ${DEFAULT_FILE}); ./${DEFAULT_FILE} does not exist`,
+      `nothing to run: give the URL of a server (sluice run http://127.0.0.1:3001/mcp), a command (sluice run -- npx -y some-server) or a configuration (sluice run -c ${DEFAULT_FILE}); ./${DEFAULT_FILE} does not exist`,
     )
   }
-  if (flags.name !== undefined && urls.length === 0) {
+  if (urls.length > 0 && command.length > 0) {
+    throw new UsageError('a URL and a command: give either, or name both servers in a configuration')
+  }
+  if (flags.name !== undefined && urls.length === 0 && command.length === 0) {
     throw new UsageError(
-      '--name names the server behind a URL: give the URL too, or name the server in the configuration',
+      '--name names the server behind a URL or a command: give that too, or name the server in the configuration',
     )
   }
-  const absolute = file === '' ? '' : resolve(file)
-  return { file: absolute, urls: urls.map(checkedUrl), name: flags.name ?? DEFAULT_SERVER, flags }
+  return {
+    file: file === '' ? '' : resolve(file),
+    urls: urls.map(checkedUrl),
+    command,
+    from: flags.from === undefined ? '' : resolve(flags.from),
+    name: flags.name ?? DEFAULT_SERVER,
+    flags,
+  }
 }
 
 /** @throws LoadError with every problem of the file */
 export function configOf(settings: Settings, env: NodeJS.ProcessEnv): Config {
-  const { file, urls, flags } = settings
-  const base = file === '' ? defaultConfig(env) : loadConfig(file, { env, allowNoServers: urls.length > 0 })
+  const { file, urls, command, from, flags } = settings
+  const given = urls.length > 0 || command.length > 0 || from !== ''
+  const base = file === '' ? defaultConfig(env) : loadConfig(file, { env, allowNoServers: given })
+  const imported = from === '' ? null : readMcpJson(from, env)
   const config: Config = {
     ...base,
     listen: flags.listen ?? base.listen,
@@ -73,7 +96,8 @@ export function configOf(settings: Settings, env: NodeJS.ProcessEnv): Config {
     logFormat: flags.logFormat ?? base.logFormat,
     policies: [...base.policies, ...flags.policy.map(path => resolve(path))],
     interceptorDirs: [...base.interceptorDirs, ...flags.interceptors.map(path => resolve(path))],
-    servers: withUrls(base.servers, settings),
+    servers: withUrls(merged(base.servers, imported, settings), settings),
+    warnings: [...base.warnings, ...(imported?.warnings ?? [])],
   }
   checkFlags(config, flags)
   return config
@@ -89,7 +113,20 @@ export function configOrDefault(flags: {
   const alone = (flags.policy ?? []).length > 0
   const file = flags.config ?? (!alone && existsSync(DEFAULT_FILE) ? DEFAULT_FILE : '')
   const given = { policy: flags.policy ?? [], interceptors: flags.interceptors }
-  return configOf({ file: file === '' ? '' : resolve(file), urls: [], name: '', flags: given }, process.env)
+  return configOf(
+    { file: file === '' ? '' : resolve(file), urls: [], command: [], from: '', name: '', flags: given },
+    process.env,
+  )
+}
+
+/** The servers of the file, those of a client's list, and that of the command line; the later goes before the earlier. */
+function merged(servers: readonly ServerConfig[], imported: Imported | null, settings: Settings): ServerConfig[] {
+  const { command, name } = settings
+  const listed = imported === null ? [] : serversGiven(imported.servers, imported.source)
+  // One that is named on the command line is wanted now: what is wrong with it shows at once.
+  const started = command.length === 0 ? [] : serversGiven({ [name]: { command, replicas: 1 } })
+  const byName = new Map([...servers, ...listed, ...started].map(server => [server.name, server]))
+  return [...byName.values()]
 }
 
 function withUrls(servers: readonly ServerConfig[], { urls, name, flags }: Settings): readonly ServerConfig[] {

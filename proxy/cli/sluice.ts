@@ -2,6 +2,14 @@
 import { exitCodeOf } from './failure.ts'
 import { version } from './version.ts'
 
+// `sluice … | head` is no failure: who reads has enough.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+}
+
 const args = process.argv.slice(2)
 // Without this the answer would wait for the whole command line parser.
 if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {

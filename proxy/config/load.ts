@@ -5,13 +5,11 @@ import { readYaml } from '../base/read-yaml.ts'
 import { validate } from '../base/validate.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
 import { checkConfig } from './check.ts'
-import type { ClientConfig, Config, Limits, LogLevel, ServerConfig, Timeouts } from './config.ts'
+import type { ClientConfig, Config, Limits, LogLevel, Timeouts } from './config.ts'
 import { resolveCredentials } from './credentials.ts'
 import { resolveFleet } from './fleet-schema.ts'
+import { resolveServers } from './resolve-servers.ts'
 import { configSchema, logLevel, type RawConfig } from './schema.ts'
-import { resolveContainer } from './servers/container-keys.ts'
-import { resolveLife, resolveSource } from './servers/source-keys.ts'
-import { resolveUpstream } from './servers/upstream-keys.ts'
 import { resolveShadow } from './shadow-schema.ts'
 import { defaultStateDir } from './state-dir.ts'
 import { resolveStore } from './store-schema.ts'
@@ -69,7 +67,7 @@ function resolveConfig(
     allowedOrigins: raw.allowed_origins,
     limits: resolveLimits(raw.limits),
     timeouts: resolveTimeouts(raw.timeouts),
-    servers: resolveServers(raw, absolute),
+    servers: resolveServers(raw.servers, absolute),
     credentials: resolveCredentials(raw.credentials, source, baseDir, stateDir),
     fleet: resolveFleet(raw.fleet, absolute),
     valueFiles: source.valueFiles,
@@ -102,20 +100,6 @@ function resolveClients(raw: RawConfig): ClientConfig[] {
   return Object.entries(raw.clients).map(([name, { api_key_sha256: hashes }]) => ({
     name,
     keyHashes: [hashes].flat().map(hex => Buffer.from(hex, 'hex')),
-  }))
-}
-
-function resolveServers(raw: RawConfig, absolute: (path: string) => string): ServerConfig[] {
-  return Object.entries(raw.servers).map(([name, server]) => ({
-    name,
-    urls: server.urls ?? (server.url === undefined ? [] : [server.url]),
-    source: resolveSource(server, absolute),
-    life: resolveLife(server),
-    container: resolveContainer(server, absolute),
-    forwardAuthorization: server.forward_authorization,
-    headers: server.headers,
-    connections: server.connections,
-    upstream: resolveUpstream(server, absolute),
   }))
 }
 

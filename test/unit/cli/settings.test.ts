@@ -78,6 +78,46 @@ describe('settingsOf and configOf', () => {
     assert.equal(replaced.servers[0]?.forwardAuthorization, false)
   })
 
+  it('a command is one server over stdio, which starts at once', () => {
+    const settings = settingsOf([], { ...NONE, name: 'kb' }, ['npx', '-y', 'some-server'])
+    const [server, ...others] = configOf(settings, {}).servers
+    assert.deepEqual(others, [])
+    assert.deepEqual([server?.name, server?.life.min, server?.life.max], ['kb', 1, 1])
+    assert.deepEqual(server?.source, {
+      kind: 'process',
+      command: ['npx', '-y', 'some-server'],
+      transport: 'stdio',
+      portEnv: '',
+      path: '/mcp',
+      cwd: process.cwd(),
+      env: {},
+    })
+  })
+
+  it("a client's list of servers stands beside those of a file, and goes before them", t => {
+    const path = file(t, 'servers: { a: { url: http://a/mcp }, web: { url: http://web/mcp } }\n')
+    const from = join(path, '../mcp.json')
+    writeFileSync(from, '{"mcpServers":{"web":{"command":"npx","args":["x"]},"old":{"command":"y","disabled":true}}}')
+    const config = configFor([], { config: path, from })
+    assert.deepEqual(
+      config.servers.map(({ name, source }) => [name, source.kind]),
+      [
+        ['a', 'static'],
+        ['web', 'process'],
+      ],
+    )
+    assert.deepEqual(
+      config.warnings.map(({ text }) => text),
+      ['mcpServers.old: disabled: left out'],
+    )
+    assert.deepEqual(
+      configFor([], { from }).servers.map(({ name }) => name),
+      ['web'],
+    )
+    writeFileSync(from, '{"mcpServers":{"web":{"url":"http://user:pw@x/mcp"}}}')
+    assert.throws(() => configFor([], { from }), /mcp\.json.*servers\.web\.url: a URL with user or password/)
+  })
+
   it('says what is missing or wrong on the command line', t => {
     const path = file(t, 'servers: { a: { url: http://a/mcp } }\nallowed_origins: ["*"]\n')
     const cases: [() => unknown, RegExp][] = [
@@ -86,6 +126,7 @@ describe('settingsOf and configOf', () => {
       [() => settingsOf(['sluice.yaml'], NONE), /expected the URL .*sluice run -c sluice\.yaml/],
       [() => settingsOf(['ftp://a/mcp'], NONE), /expected the URL/],
       [() => settingsOf(['http://a/mcp#x'], NONE), /fragment/],
+      [() => settingsOf(['http://a/mcp'], NONE, ['npx']), /a URL and a command: give either/],
       [
         () => configFor(['http://a/mcp'], { listen: { host: '127.0.0.1', port: 8081 } }),
         /--listen and --admin are the same/,
