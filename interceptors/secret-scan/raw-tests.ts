@@ -45,7 +45,11 @@ function has(byte: number | undefined, bit: number): boolean {
 function followsWord(bytes: Buffer, start: number): boolean {
   if (start === 0 || !has(bytes[start - 1], ALNUM)) return false
   if (bytes[start - 2] === BACKSLASH || bytes[start - 3] === PERCENT) return false
-  return !(bytes[start - 6] === BACKSLASH && bytes[start - 5] === LETTER_U)
+  // The last character may be escaped, and so may the percent sign of `%20` (then 8 bytes before) or its first digit (then 7).
+  for (let i = start - 8; i <= start - 6; i++) {
+    if (bytes[i] === BACKSLASH && bytes[i + 1] === LETTER_U) return false
+  }
+  return true
 }
 
 function hasTail({ tail, tailSet, blanks }: KeywordTest, bytes: Buffer, at: number): boolean {
