@@ -187,8 +187,9 @@ class RunningSluice implements Sluice {
 
   async reload(): Promise<boolean> {
     this.#listener.reloadTls()
+    const inUse = await this.reloadPolicy()
     await this.#ownCredentials?.look()
-    return this.reloadPolicy()
+    return inUse
   }
 
   async reloadPolicy(): Promise<boolean> {

@@ -87,7 +87,7 @@ export class CredentialKeeper {
 
   /** Takes another configuration. Resolves when it holds. */
   apply(spec: CredentialsSpec): Promise<void> {
-    if (sameSpec(spec, this.#spec)) return Promise.resolve()
+    if (sameSpec(spec, this.#spec)) return this.#loading
     this.#spec = spec
     return this.#reload()
   }
