@@ -85,6 +85,8 @@ async function learn(
   exchange: LiveExchange,
   message: WireMessage,
 ): Promise<void> {
+  const caller = exchange.session ?? exchange.principal.id
+  if (services.tools.isMissing(inbound.server, caller, message.name)) return
   let cursor: Json | undefined
   for (let page = 0; page < MAX_PAGES; page++) {
     const params: JsonObject = cursor === undefined ? {} : { cursor }
@@ -92,8 +94,9 @@ async function learn(
     const result = answer.json()['result'] as JsonObject | undefined
     services.tools.learn(inbound.server, result, cursor === undefined)
     cursor = result?.['nextCursor']
-    if (cursor === undefined) return
+    if (cursor === undefined) break
   }
+  if (!services.tools.get(inbound.server)?.has(message.name)) services.tools.miss(inbound.server, caller, message.name)
 }
 
 /**

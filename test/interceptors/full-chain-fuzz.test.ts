@@ -39,10 +39,10 @@ const CHAINS = [
     share: 0.7,
   },
   {
-    name: 'audit, access, rate-limit, cache, shape, schema, csv, secret-scan',
+    name: 'audit, access, rate-limit, cache, shape, csv, schema, secret-scan',
     policy: `${START}, { use: cache, options: { tools: [table, read], list_ttl: 1m } },
       { use: shape, options: { rules: [{ max_bytes: 1500, max_items: 20, tools: [table, echo] }] } },
-      schema, { use: csv, match: { name: table } }, ${SCAN}]`,
+      { use: csv, match: { name: table } }, schema, ${SCAN}]`,
     times: 2,
     share: 0.3,
   },
