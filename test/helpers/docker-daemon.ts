@@ -29,8 +29,8 @@ export interface Daemon {
   start(): Promise<void>
 }
 
-/** Firewall and default bridge belong to the machine's own engine. */
-const APART = ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false']
+/** The firewall belongs to the machine's own engine, and so does its bridge, which `--bridge=none` would remove. */
+const APART = ['--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false']
 
 /** Starts an engine with its own socket and data; with `scope` it ends, and all that was in it. */
 export async function startDaemon(scope: Scope, args: readonly string[] = []): Promise<Daemon> {

@@ -118,7 +118,7 @@ export function containerOptions(
   }
   scope.after(async () => {
     rmSync(dir, { recursive: true, force: true })
-    for (const { Id } of await ownContainers(options)) {
+    for (const { Id } of await ownContainers(options).catch(() => [])) {
       await engine.docker
         .getContainer(Id)
         .remove({ force: true, v: true })
