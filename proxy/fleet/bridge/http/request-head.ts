@@ -23,6 +23,7 @@ const COLON = 0x3a
 const CR = 0x0d
 const LF = 0x0a
 const MAX_LENGTH_DIGITS = 15
+const VISIBLE = /^[\x21-\x7e]+$/
 
 /**
  * Reads the head of an HTTP/1.1 request, strictly: the peer is the proxy's own client, and what is read in two ways by
@@ -33,14 +34,13 @@ const MAX_LENGTH_DIGITS = 15
  */
 export function readHead(bytes: Buffer, start: number, end: number): RequestHead | number {
   const head = new RequestHead()
-  let lineEnd = bytes.indexOf(CR, start)
-  if (!readRequestLine(head, bytes.toString('latin1', start, lineEnd))) return 400
+  let lineEnd = bytes.indexOf(LF, start)
+  if (bytes[lineEnd - 1] !== CR || !readRequestLine(head, bytes.toString('latin1', start, lineEnd - 1))) return 400
   while (lineEnd < end) {
-    const at = lineEnd + 2
-    if (bytes[at - 1] !== LF) return 400
-    lineEnd = bytes.indexOf(CR, at)
-    if (lineEnd < 0) return 400
-    const fault = readField(head, bytes, at, lineEnd)
+    const at = lineEnd + 1
+    lineEnd = bytes.indexOf(LF, at)
+    if (bytes[lineEnd - 1] !== CR) return 400
+    const fault = readField(head, bytes, at, lineEnd - 1)
     if (fault !== 0) return fault
   }
   return head
@@ -80,7 +80,7 @@ function readSession(head: RequestHead, bytes: Buffer, start: number, colon: num
   if (!isName(bytes, start, 'mcp-session-id')) return 0
   if (head.session !== '') return 400
   head.session = value(bytes, colon, end)
-  return 0
+  return VISIBLE.test(head.session) ? 0 : 400
 }
 
 function readLength(head: RequestHead, text: string): number {
@@ -89,8 +89,16 @@ function readLength(head: RequestHead, text: string): number {
   return 0
 }
 
+function isBlank(c: number): boolean {
+  return c === 0x20 || c === 0x09
+}
+
 function value(bytes: Buffer, colon: number, end: number): string {
-  return bytes.toString('latin1', colon + 1, end).trim()
+  let from = colon + 1
+  let to = end
+  while (from < to && isBlank(bytes[from] as number)) from++
+  while (to > from && isBlank(bytes[to - 1] as number)) to--
+  return bytes.toString('latin1', from, to)
 }
 
 /** Whether a field has this lower-case name, in any case. */
