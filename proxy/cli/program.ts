@@ -3,6 +3,7 @@ import { addAudit } from './audit.ts'
 import { addBench } from './bench.ts'
 import { addDoctor } from './doctor.ts'
 import { collect, hostPort, hostPortOrOff, logLevel, percent, serverName, workers } from './option-values.ts'
+import { addSecret } from './secret.ts'
 import type { RunFlags } from './settings.ts'
 import { addTools } from './tools.ts'
 import { addTraffic } from './traffic.ts'
@@ -22,6 +23,7 @@ Examples:
   sluice explain -c sluice.yaml --server github --method tools/call --name search --client agent
   sluice list                                      interceptors, and their options
   sluice key create claude-desktop                 an API key for a client
+  sluice secret set github                         keeps a secret for a server
   sluice audit verify logs/audit.log               whether lines were changed or removed
   sluice doctor -c sluice.yaml                     what keeps it from working, and what to do
   sluice bench http://127.0.0.1:8080/mcp           how fast an endpoint is
@@ -79,6 +81,7 @@ export function program(): Command {
   addAudit(root)
   addTools(root)
   addTraffic(root)
+  addSecret(root)
   addBench(root)
   addDoctor(root)
   for (const command of root.commands) command.exitOverride()
