@@ -11,6 +11,9 @@ const BLANK = 0x20
 const MIN_IN_LANES = 256
 const MIN_PART = 8
 
+/** Bytes of each part that are gone over before what stands there is looked at. */
+const BLOCK = 256
+
 /** Longer stretches of base64 are decoded as a whole. */
 const MAX_DECODED = 4096
 
@@ -29,11 +32,16 @@ export class Prefilter {
   readonly #texts: number[]
   /** What a stretch of base64 stands for. */
   readonly #decoded: Buffer
+  /** Where keywords end in the block at hand, and the automaton's states there. */
+  readonly #ends: Int32Array
+  readonly #states: Uint16Array
 
   constructor(index: RuleIndex) {
     this.#index = index
     this.#texts = []
     this.#decoded = Buffer.alloc(MAX_DECODED)
+    this.#ends = new Int32Array(BLOCK * LANES)
+    this.#states = new Uint16Array(BLOCK * LANES)
   }
 
   /** @param json one JSON text */
@@ -99,24 +107,43 @@ export class Prefilter {
       s2 = table[(s2 << 8) | (bytes[c + i] as number)] as number
       s3 = table[(s3 << 8) | (bytes[d + i] as number)] as number
     }
-    for (let i = 0; i < size; i++) {
-      s0 = table[(s0 << 8) | (bytes[start + i] as number)] as number
-      s1 = table[(s1 << 8) | (bytes[b + i] as number)] as number
-      s2 = table[(s2 << 8) | (bytes[c + i] as number)] as number
-      s3 = table[(s3 << 8) | (bytes[d + i] as number)] as number
-      if (s0 >= first && this.#acceptedIn(0, s0, bytes, start + i + 1, isJson)) return true
-      if (s1 >= first && this.#acceptedIn(1, s1, bytes, b + i + 1, isJson)) return true
-      if (s2 >= first && this.#acceptedIn(2, s2, bytes, c + i + 1, isJson)) return true
-      if (s3 >= first && this.#acceptedIn(3, s3, bytes, d + i + 1, isJson)) return true
+    const states = this.#states
+    const ends = this.#ends
+    for (let i = 0; i < size; ) {
+      const stop = Math.min(size, i + BLOCK)
+      let n = 0
+      // No calls in here, so that all of it stays in registers.
+      for (; i < stop; i++) {
+        s0 = table[(s0 << 8) | (bytes[start + i] as number)] as number
+        s1 = table[(s1 << 8) | (bytes[b + i] as number)] as number
+        s2 = table[(s2 << 8) | (bytes[c + i] as number)] as number
+        s3 = table[(s3 << 8) | (bytes[d + i] as number)] as number
+        if (s0 >= first) {
+          states[n] = s0
+          ends[n++] = start + i + 1
+        }
+        if (s1 >= first) {
+          states[n] = s1
+          ends[n++] = b + i + 1
+        }
+        if (s2 >= first) {
+          states[n] = s2
+          ends[n++] = c + i + 1
+        }
+        if (s3 >= first) {
+          states[n] = s3
+          ends[n++] = d + i + 1
+        }
+      }
+      for (let k = 0; k < n; k++) {
+        const at = ends[k] as number
+        inLane(at > d ? 3 : at > c ? 2 : at > b ? 1 : 0)
+        if (this.#accepted(states[k] as number, bytes, at, isJson)) return true
+      }
     }
     if (this.#part(s3, bytes, d + size, end, isJson)) return true
     if (this.#texts.length > 1) this.#texts.sort((one, other) => one - other)
     return false
-  }
-
-  #acceptedIn(lane: number, state: number, bytes: Buffer, at: number, isJson: boolean): boolean {
-    inLane(lane)
-    return this.#accepted(state, bytes, at, isJson)
   }
 
   #accepted(state: number, bytes: Buffer, at: number, isJson: boolean): boolean {

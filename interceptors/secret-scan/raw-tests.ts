@@ -129,6 +129,11 @@ export function inLane(n: number): void {
   lane = n
 }
 
+/** 1 = part of a name, and nothing to think about. */
+const IN_NAME = Uint8Array.from(CLASSES, (bits, byte) =>
+  (bits & NAME) !== 0 && (bits & OPERATOR) === 0 && byte !== BLANK && byte !== BACKSLASH && byte !== PERCENT ? 1 : 0,
+)
+
 /** Whether a name goes on, an operator follows and after it a value that holds a letter and something else. */
 function isAssigned(bytes: Buffer, at: number, minValue: number): boolean {
   const end = Math.min(bytes.length, at + OPERATOR_WITHIN)
@@ -136,7 +141,9 @@ function isAssigned(bytes: Buffer, at: number, minValue: number): boolean {
   let i = isKnown ? (clearTo[lane] as number) : at
   let left = MAX_BETWEEN
   let isClear = true
-  while (i < end) {
+  for (;;) {
+    for (; i < end && left > 0 && IN_NAME[bytes[i] as number] === 1; i++) left--
+    if (i >= end) break
     const byte = bytes[i] as number
     const isEscape = byte === BACKSLASH || byte === PERCENT
     const code = isEscape ? decodedAt(bytes, i) : byte
