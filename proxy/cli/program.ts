@@ -25,6 +25,8 @@ Examples:
   sluice key create claude-desktop                 an API key for a client
   sluice secret set github                         keeps a secret for a server
   sluice audit verify logs/audit.log               whether lines were changed or removed
+  sluice capture -c sluice.yaml --out corpus.jsonl record traffic, without its values
+  sluice replay corpus.jsonl --policy new.yaml     what another policy would do with it
   sluice doctor -c sluice.yaml                     what keeps it from working, and what to do
   sluice bench http://127.0.0.1:8080/mcp           how fast an endpoint is
 
@@ -79,9 +81,9 @@ export function program(): Command {
   addKey(root)
   addSchema(root)
   addAudit(root)
+  addSecret(root)
   addTools(root)
   addTraffic(root)
-  addSecret(root)
   addBench(root)
   addDoctor(root)
   for (const command of root.commands) command.exitOverride()

@@ -132,7 +132,7 @@ export class Capture implements Watcher {
       this.#captured++
       if (this.#captured >= this.#spec.max) this.stop('max is reached')
     } catch {
-      // Its body is compressed in a way nobody knows, say: it cannot be kept, and others can.
+      // Its name is a secret, or its body is compressed in a way nobody knows: it cannot be kept, and others can.
       this.#lost++
     }
     this.#wake()
@@ -146,9 +146,11 @@ export function exchangeLine(
   tools: ToolTable,
 ): CorpusExchange {
   const { server, method, name, outcome } = recording
+  // A name that must not be recorded is what rules would be about: there is nothing left to replay.
+  if (outcome.withheldName) throw new Error('its name must not be recorded')
   const isSealed = spec.values === 'encrypted' && outcome.withheld === ''
   if (isSealed) return corpusExchange(recording, null, text => text)
-  const redactor = new Redactor(spec.values === 'hashed' ? spec.hash_key : '')
+  const redactor = new Redactor(spec.values === 'hashed' ? spec.hash_key : '', outcome.withheld !== '')
   const options = optionsOf(tools.get(server)?.get(name)?.['inputSchema'])
   const kept = corpusExchange(
     recording,

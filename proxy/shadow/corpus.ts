@@ -76,6 +76,7 @@ export function corpusExchange(
   const { id, server, principal, era, httpMethod, session, method, startedAt, outcome, sent, request } = recording
   const keep = clean ?? ((message: Json) => message)
   const original = JSON.parse(request.toString()) as Json
+  if (Array.isArray(original)) throw new TypeError('a batch that nobody took apart is no message')
   return {
     id,
     at: startedAt,

@@ -47,10 +47,16 @@ export class Redactor {
   /** How many values were replaced since it was last set to 0. */
   replaced = 0
   readonly #hashKey: string
+  readonly #closed: boolean
 
-  /** @param hashKey `''` = placeholders of the same length; else equal texts can be told apart: HMAC-SHA-256 by this key */
-  constructor(hashKey: string) {
+  /**
+   * @param hashKey `''` = placeholders of the same length; else equal texts can be told apart: HMAC-SHA-256 by this key
+   * @param closed for messages that are known to hold something sensitive: keys that people and tools choose, options, and
+   * what servers say about their tools are not kept either
+   */
+  constructor(hashKey: string, closed = false) {
     this.#hashKey = hashKey
+    this.#closed = closed
   }
 
   /**
@@ -62,7 +68,7 @@ export class Redactor {
     const copy: JsonObject = {}
     for (const [key, item] of Object.entries(value)) {
       if (key === 'params') copy[key] = this.#params(item, method, options)
-      else if (key === 'result' && TELLS_OF_TOOLS.has(method)) copy[key] = item
+      else if (key === 'result' && TELLS_OF_TOOLS.has(method) && !this.#closed) copy[key] = item
       else copy[key] = this.#member(key, item, options, 1)
     }
     return copy
@@ -105,15 +111,24 @@ export class Redactor {
   /** Where everything is a value. */
   #free(value: Json, options: ReadonlySet<string>, depth: number): Json {
     if (depth > MAX_DEPTH) return REDACTED
-    if (typeof value === 'string') return options.has(value) || WORDS.has(value) ? value : this.#text(value, depth)
+    if (typeof value === 'string') return this.#isOption(value, options) ? value : this.#text(value, depth)
     if (typeof value === 'number') return this.#number(value)
     if (Array.isArray(value)) return value.map(item => this.#free(item, options, depth + 1))
     if (!isObject(value)) return value
     const copy: JsonObject = {}
     for (const [key, item] of Object.entries(value)) {
-      copy[key] = isSecret(key) ? this.#hide(item) : this.#free(item, options, depth + 1)
+      copy[this.#key(key)] = isSecret(key) ? this.#hide(item) : this.#free(item, options, depth + 1)
     }
     return copy
+  }
+
+  #isOption(text: string, options: ReadonlySet<string>): boolean {
+    return !this.#closed && (options.has(text) || WORDS.has(text))
+  }
+
+  /** Keys that become alike become one. */
+  #key(key: string): string {
+    return this.#closed ? this.#text(key, MAX_DEPTH) : key
   }
 
   #hide(value: Json): Json {

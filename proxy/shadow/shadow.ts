@@ -124,7 +124,7 @@ export class Shadow implements Watcher {
       return
     }
     this.#queuedBytes -= recording.bytes
-    if (this.#budget.left <= 0 || verdictOf(recording.outcome).word === 'aborted') this.#done('skipped')
+    if (this.#budget.left <= 0 || !isWhole(recording)) this.#done('skipped')
     else this.#runOne(recording)
   }
 
@@ -183,6 +183,11 @@ export class Shadow implements Watcher {
     const name = 'sluice_shadow_exchanges_total'
     channels.counted.publish({ name, help: HELP, labels: ['outcome'], by: 1, values: [result] })
   }
+}
+
+/** Whether there is a message and an end: the client did not leave, and it is no batch that nobody took apart. */
+function isWhole({ outcome, request }: Recording): boolean {
+  return verdictOf(outcome).word !== 'aborted' && request[0] !== 0x5b
 }
 
 function fieldsOf(recording: Recording, change: Comparison['changes'][number]): Record<string, unknown> {

@@ -153,8 +153,6 @@ describe('capture and replay', () => {
     for (const path of ['/etc/passwd', '/tmp/x']) await call('get', { path })
     assert.equal(await ended(running), 0)
     const rule = 'has(arguments.path) && arguments.path.startsWith("/xxx/")'
-    const access = `{ clients: { anonymous: { allowed_servers: ['*'], allowed_tools: { '*': ['none'] } } } }`
-    void access
     writeFileSync(
       join(dir, 'when.yaml'),
       `version: 1\ninterceptors:\n  - use: rate-limit\n    when: '${rule}'\n    options: { limits: [{ limit: 1/minute }] }\n`,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,6 +15,7 @@ import { sseEvent } from '../helpers/sse.ts'
 
 /** A second policy on live traffic, over real sockets. */
 
+const SLUICE = join(import.meta.dirname, '../../proxy/cli/sluice.ts')
 const SECRET = 'kept-to-itself-7731'
 const SETTINGS = { maxCpu: 1, sample: 1, maxQueue: 100, maxBytes: 1024 * 1024 }
 
@@ -209,6 +211,19 @@ describe('a shadow policy', () => {
     await proxy.shadow('interceptors: [nonsense]')
     await (await send(t, proxy.url, call('get'))).text()
     assert.deepEqual((await proxy.about(3)).exchanges, { same: 1, different: 2 })
+  })
+
+  test('is checked with the configuration that names it', async t => {
+    const dir = mkdtempSync(join(tmpdir(), 'shadow-'))
+    t.after(() => rmSync(dir, { recursive: true, force: true }))
+    writeFileSync(
+      join(dir, 'sluice.yaml'),
+      'servers: { s: { url: http://127.0.0.1:9/mcp } }\nshadow_policy: next.yaml\n',
+    )
+    writeFileSync(join(dir, 'next.yaml'), 'version: 1\ninterceptors: [acess]\n')
+    const done = spawnSync(process.execPath, [SLUICE, 'check', 'sluice.yaml'], { cwd: dir, encoding: 'utf8' })
+    assert.equal(done.status, 2)
+    assert.match(done.stdout, /next\.yaml:2:16: .*unknown interceptor "acess", did you mean "access"/)
   })
 
   test('one that does not compile is an error at start', async t => {

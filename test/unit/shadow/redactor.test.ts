@@ -62,6 +62,14 @@ describe('taking values out', () => {
     assert.deepEqual(new Redactor('').message(answer, 'tools/list', NONE), answer)
   })
 
+  it('keeps no key of a tool, no option and no list where something sensitive is known to be', () => {
+    const closed = new Redactor('', true)
+    const message = closed.message(call({ AKIA77: 'desc' }), 'tools/call', new Set(['desc'])) as never
+    assert.deepEqual(message, call({ XXXX11: 'xxxx' }))
+    const answer = { jsonrpc: '2.0', id: 1, result: { tools: [{ description: 'hunter2' }] } }
+    assert.doesNotMatch(JSON.stringify(closed.message(answer, 'tools/list', NONE)), /hunter2/)
+  })
+
   it('makes equal hashes of equal texts, by a key', () => {
     const one = new Redactor('k').message(call(['Alice', 'Alice', 'Bob']), 'tools/call', NONE) as {
       params: { arguments: string[] }

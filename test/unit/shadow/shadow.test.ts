@@ -7,36 +7,10 @@ import { Sampler } from '../../../proxy/shadow/sampler.ts'
 import { Shadow, type ShadowSettings } from '../../../proxy/shadow/shadow.ts'
 import { FrozenClock } from '../../../proxy/testing/frozen-clock.ts'
 import { tableOf } from '../../helpers/memory-exchange.ts'
+import { OUTCOME, sampleRecording } from './samples.ts'
 
 const EXCHANGE = {} as Exchange
-const OUTCOME = { status: 'ok', code: null, verdicts: [], withheld: '', withheldName: false }
-
-function recording(bytes = 100): Recording {
-  const request = Buffer.from('{"jsonrpc":"2.0","id":1,"method":"ping"}')
-  const body = Buffer.from('{"jsonrpc":"2.0","id":1,"result":{}}')
-  const headers = ['content-type', 'application/json']
-  return {
-    id: 'x',
-    server: 's',
-    principal: { id: 'anonymous', via: 'anonymous' },
-    era: 'legacy',
-    httpMethod: 'POST',
-    session: null,
-    headers: [],
-    upstreamHeaders: [],
-    query: '',
-    startedAt: 0,
-    kind: 'request',
-    method: 'ping',
-    name: '',
-    request,
-    sent: request,
-    answer: { status: 200, headers, body, error: null, whole: true },
-    reply: { status: 200, headers, body },
-    outcome: OUTCOME as unknown as Recording['outcome'],
-    bytes,
-  }
-}
+const recording = (bytes = 100): Recording => sampleRecording({ name: 'get' }, bytes)
 
 /** A shadow whose one entry takes so many milliseconds, and what it puts off. */
 function shadowOf(settings: Partial<ShadowSettings>, costMs = 0) {
@@ -106,13 +80,13 @@ describe('the shadow of a policy', () => {
     assert.deepEqual(small.exchanges(), { skipped: 1, same: 3 })
   })
 
-  it('does not run what a client left, or what was too large to be kept', () => {
+  it('does not run what a client left, a batch nobody took apart, or what was too large to be kept', () => {
     const { shadow, work, exchanges } = shadowOf({})
-    const left = { ...OUTCOME, status: 'aborted' } as unknown as Recording['outcome']
-    shadow.take({ ...recording(), outcome: left })
+    shadow.take({ ...recording(), outcome: { ...OUTCOME, status: 'aborted' } })
+    shadow.take({ ...recording(), request: Buffer.from('[]') })
     shadow.take(null)
     work()
-    assert.deepEqual(exchanges(), { skipped: 2 })
+    assert.deepEqual(exchanges(), { skipped: 3 })
   })
 
   it('tells of what it cannot run', () => {
