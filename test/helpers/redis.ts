@@ -45,11 +45,20 @@ export function placeOf(ports: readonly number[], rest: Partial<RedisPlace> = {}
   }
 }
 
-/** Starts a Redis server on a free port of 127.0.0.1 that keeps nothing on disk; it is killed with `scope`. */
-export async function startRedis(scope: Scope, args: readonly string[] = []): Promise<RedisServer> {
+type Arguments = readonly string[]
+
+/**
+ * Starts a Redis server on a free port of 127.0.0.1 that keeps nothing on disk; it is killed with `scope`.
+ * @param given more arguments, or what makes them for its port; the last of a name counts
+ */
+export async function startRedis(
+  scope: Scope,
+  given: Arguments | ((port: number) => Arguments) = [],
+): Promise<RedisServer> {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-redis-'))
   scope.after(() => rmSync(dir, { recursive: true, force: true }))
   const port = await freePort()
+  const args = typeof given === 'function' ? given(port) : given
   let child: ChildProcess | null = null
   const start = async (): Promise<void> => {
     const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no']
@@ -100,13 +109,14 @@ export async function startRedisCluster(scope: Scope): Promise<RedisPlace> {
   )
 }
 
-/** Starts a Sentinel that watches the server at this port as `main`. */
+/** Starts a Sentinel that watches the server at this port as `main`, and takes it for dead after half a second. */
 export async function startSentinel(scope: Scope, masterPort: number): Promise<RedisPlace> {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-sentinel-'))
   scope.after(() => rmSync(dir, { recursive: true, force: true }))
   const port = await freePort()
   const file = join(dir, 'sentinel.conf')
-  writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${dir}\nsentinel monitor main 127.0.0.1 ${masterPort} 1\n`)
+  const watch = `monitor main 127.0.0.1 ${masterPort} 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000`
+  writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${dir}\nsentinel ${watch}\n`)
   const child = spawn('redis-server', [file, '--sentinel'], { stdio: ['ignore', 'pipe', 'inherit'] })
   scope.after(() => void child.kill('SIGKILL'))
   await ready(child, '+monitor master main')
