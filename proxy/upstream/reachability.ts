@@ -1,4 +1,5 @@
-import { connect } from 'node:net'
+import { connect, type NetConnectOpts } from 'node:net'
+import type { ServerPlaces } from './replica-table.ts'
 
 /** How long an answer holds: probes come in bursts, from several load balancers. */
 const HOLD_MS = 1000
@@ -7,7 +8,16 @@ const CONNECT_TIMEOUT_MS = 1000
 /** A server and the endpoints of its replicas. */
 export interface Target {
   readonly name: string
+  /** http, https, or `unix:/path/of.sock`. */
   readonly urls: readonly string[]
+  /** Whether a replica is started when one is needed, so that none needs to be there. Default false. */
+  readonly coming?: boolean
+}
+
+/** What a table says, as something to reach. */
+export function targetOf({ server, places, coming }: ServerPlaces): Target {
+  const urls = places.map(({ url, socketPath }) => (socketPath === '' ? url : `unix:${socketPath}`))
+  return { name: server, urls, coming: coming && urls.length === 0 }
 }
 
 export interface Reach {
@@ -22,12 +32,13 @@ export interface Reach {
  * ready" sends no traffic, so traffic alone would never find out that a server is back.
  */
 export class Reachability {
-  readonly #targets: readonly Target[]
+  readonly #targets: () => readonly Target[]
   #last: Promise<Reach> | null = null
   #expiresAt = 0
 
-  constructor(targets: readonly Target[]) {
-    this.#targets = targets
+  /** @param targets servers, or what gives those of the moment */
+  constructor(targets: readonly Target[] | (() => readonly Target[])) {
+    this.#targets = typeof targets === 'function' ? targets : () => targets
   }
 
   /** Never rejects. Answers are held for a second and shared. */
@@ -40,21 +51,22 @@ export class Reachability {
   }
 
   async #probe(): Promise<Reach> {
-    const reached = await Promise.all(
-      this.#targets.map(({ urls }) => Promise.any(urls.map(accepts)).catch(() => false)),
-    )
-    const lost = this.#targets.filter((_, index) => reached[index] === false)
+    const targets = this.#targets()
+    const reached = await Promise.all(targets.map(reach))
+    const lost = targets.filter((_, index) => !reached[index])
     // One server that can be reached is enough to be of use.
-    return { ready: lost.length < this.#targets.length, reasons: lost.map(({ name }) => `"${name}" cannot be reached`) }
+    return { ready: lost.length < targets.length, reasons: lost.map(({ name }) => `"${name}" cannot be reached`) }
   }
+}
+
+function reach({ urls, coming = false }: Target): Promise<boolean> {
+  return coming ? Promise.resolve(true) : Promise.any(urls.map(accepts)).catch(() => false)
 }
 
 /** Resolves to true, or rejects: so that the first replica that accepts decides. */
 function accepts(url: string): Promise<true> {
-  const { hostname, port, protocol } = new URL(url)
-  const host = hostname.replace(/^\[|\]$/g, '')
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port: Number(port) || (protocol === 'https:' ? 443 : 80) })
+    const socket = connect(placeOf(url))
     socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error('timed out')))
     socket.once('error', reject)
     socket.once('connect', () => {
@@ -62,4 +74,10 @@ function accepts(url: string): Promise<true> {
       resolve(true)
     })
   })
+}
+
+function placeOf(url: string): NetConnectOpts {
+  const { hostname, pathname, port, protocol } = new URL(url)
+  if (protocol === 'unix:') return { path: decodeURIComponent(pathname) }
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (protocol === 'https:' ? 443 : 80) }
 }
