@@ -12,6 +12,8 @@ export class Attempts {
   /** When each counted failure was, oldest first; at most `maxAttempts` + 1. */
   #failures: number[] = []
   #isHopeless = false
+  /** Whether the first of the row is replaced without a wait. */
+  #isFirstFree = false
 
   constructor(spec: RestartSpec) {
     this.#spec = spec
@@ -30,7 +32,8 @@ export class Attempts {
   get nextAt(): number {
     const last = this.#failures.at(-1)
     if (last === undefined) return 0
-    return last + Math.min(MAX_DELAY_MS, this.#spec.delayMs * 2 ** (this.#failures.length - 1))
+    const waits = this.#failures.length - (this.#isFirstFree ? 1 : 0)
+    return waits === 0 ? 0 : last + Math.min(MAX_DELAY_MS, this.#spec.delayMs * 2 ** (waits - 1))
   }
 
   /** Whether no further start is allowed before `forgottenAt`. */
@@ -44,12 +47,16 @@ export class Attempts {
     return from === undefined ? 0 : from + this.#spec.windowMs
   }
 
-  /** @param isPermanent whether another try cannot do better */
-  failed(startedAt: number, now: number, isPermanent: boolean): void {
+  /**
+   * @param wasReady whether it has served: the first one that did is replaced at once
+   * @param isPermanent whether another try cannot do better
+   */
+  failed(startedAt: number, now: number, wasReady: boolean, isPermanent: boolean): void {
     this.#isHopeless ||= isPermanent
     const last = this.#failures.at(-1)
     if (last !== undefined && startedAt < last && !isPermanent) return
     if (!this.#isHopeless) this.#failures = this.#failures.filter(at => now - at < this.#spec.windowMs)
+    if (this.#failures.length === 0) this.#isFirstFree = wasReady
     this.#failures.push(now)
   }
 

@@ -227,7 +227,7 @@ export class ManagedServer implements ReplicaHost {
     this.#restarts++
     this.#reason = reason
     // One that has served for a while is replaced at once, and no sign that the next one could not serve.
-    if (!replica.isStable) this.#attempts.failed(replica.startedAt, now, isPermanent)
+    if (!replica.isStable) this.#attempts.failed(replica.startedAt, now, replica.readyAt > 0, isPermanent)
     this.#host.lost(this.name, replica.id, reason)
     this.tick()
   }

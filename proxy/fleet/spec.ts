@@ -79,7 +79,7 @@ export interface HealthSpec {
 }
 
 export interface RestartSpec {
-  /** Before the second start after a failure; each further one waits twice as long, at most a minute. */
+  /** Wait after a failed start; each further one waits twice as long, at most a minute. */
   readonly delayMs: number
   /** Starts after a failure; one more failure in the window, and the server has failed. */
   readonly maxAttempts: number

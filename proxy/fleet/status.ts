@@ -1,5 +1,8 @@
 import type { Clock } from '../api/index.ts'
+import type { FoundServer } from './found-server.ts'
+import type { ManagedServer } from './managed-server.ts'
 import type { Replica, ReplicaState } from './replica.ts'
+import type { ServerSpec } from './spec.ts'
 
 /**
  * `idle`: none runs, none is needed. `waiting`: until the next try to start one. `starting`: none is ready yet. `updating`:
@@ -58,4 +61,29 @@ export function describeReplica(replica: Replica, outdated: boolean, clock: Cloc
     memoryBytes: replica.usage?.memoryBytes ?? -1,
     cpuSeconds: replica.usage?.cpuSeconds ?? -1,
   }
+}
+
+export function describeManaged(spec: ServerSpec, server: ManagedServer): ServerStatus {
+  const { name, state, reason, desired, inFlight, waiting, restarts } = server
+  const { min, max } = server.life
+  const replicas = server.describeReplicas()
+  return { name, source: spec.source.kind, state, reason, desired, min, max, inFlight, waiting, restarts, replicas }
+}
+
+export function describeFound(spec: ServerSpec, { name, state, reason, places }: FoundServer): ServerStatus {
+  const replicas = places.places.map(({ id }) => foreign(id))
+  return { ...OTHERS_DECIDE, name, source: spec.source.kind, state, reason, replicas }
+}
+
+export function describeStatic({ name, source }: ServerSpec): ServerStatus {
+  const replicas = source.kind === 'static' ? source.places.map(({ id }) => foreign(id)) : []
+  return { ...OTHERS_DECIDE, name, source: source.kind, state: 'ready', reason: '', replicas }
+}
+
+const OTHERS_DECIDE = { desired: -1, min: -1, max: -1, inFlight: -1, waiting: -1, restarts: 0 } as const
+
+/** A replica that somebody else runs: no more is known than where it is. A query may hold a key. */
+function foreign(id: string): ReplicaStatus {
+  const none = { handle: '', startedAt: 0, readyAt: 0, outdated: false, failedChecks: 0, problem: '' }
+  return { ...none, id: id.split('?', 1)[0] as string, state: 'ready', memoryBytes: -1, cpuSeconds: -1 }
 }

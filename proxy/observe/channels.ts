@@ -48,6 +48,15 @@ export interface Notice {
   readonly fields: Readonly<Record<string, unknown>>
 }
 
+/** Something that happened to a replica that Sluice runs. */
+export interface FleetEvent {
+  readonly server: string
+  /** `started` = it is ready; `lost` = it ended, or was not well, and is replaced. */
+  readonly what: 'started' | 'lost'
+  /** From the decision to start it until it was ready; 0 when it was lost. */
+  readonly seconds: number
+}
+
 /** A line that a replica wrote: its standard error, or its standard output where that is not MCP. */
 export interface Output {
   readonly server: string
@@ -71,5 +80,6 @@ export const channels = {
   notice: channel('sluice:notice') as Channel<unknown, Notice>,
   /** Kept by the fleet for `sluice server logs`, and written into the log. */
   output: channel('sluice:output') as Channel<unknown, Output>,
+  fleet: channel('sluice:fleet') as Channel<unknown, FleetEvent>,
   counted: channel('sluice:counted') as Channel<unknown, Counted>,
 } as const

@@ -34,6 +34,11 @@ export async function nameProcess(pid: number): Promise<ProcessName | null> {
   return row === null ? null : { pid, startTicks: row.startTicks, bootId: bootId.trim(), namespace }
 }
 
+/** Ticks at which a process started; `null` = it does not run, or the system does not tell. */
+export async function startOf(pid: number): Promise<number | null> {
+  return (await readRow(pid))?.startTicks ?? null
+}
+
 /** Whether the named process still runs: `unknown` = it was named in another pid namespace, where nobody here can look. */
 export async function isAlive(name: ProcessName): Promise<boolean | 'unknown'> {
   const now = await nameProcess(process.pid)
@@ -45,6 +50,7 @@ export async function isAlive(name: ProcessName): Promise<boolean | 'unknown'> {
 
 /** What to look for: processes of the session that `leader` began, and orphans, that have `mark` in their environment. */
 export interface Remains {
+  /** 0 = of any session. */
   readonly leader: number
   /** `NAME=value`, as it stands in the environment. */
   readonly mark: string
@@ -82,11 +88,21 @@ async function killAll(remains: readonly Remains[]): Promise<number> {
 async function belongs(pid: number, remains: readonly Remains[]): Promise<boolean> {
   const row = await readRow(pid)
   if (row === null) return false
-  const suspects = row.parent === 1 ? remains : remains.filter(one => one.leader === row.session)
+  const suspects = row.parent === 1 ? remains : remains.filter(one => one.leader === 0 || one.leader === row.session)
   if (suspects.length === 0) return false
   // The environment of other people's processes cannot be read, which is as good as not marked.
   const environment = (await read(`/proc/${pid}/environ`)).split('\0')
   return suspects.some(one => environment.includes(one.mark))
+}
+
+/** Sends a signal to a process group; one that is gone is what was wanted. @returns whether there was one */
+export function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(-pid, signal)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    throw error
+  }
 }
 
 /** Memory and processor time of a process and its descendants; `null` where the system does not tell. */

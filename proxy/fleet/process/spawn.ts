@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { type Ended, LaunchError, type Usage } from '../launcher.ts'
-import { Sweeper, usageOf } from './process-table.ts'
+import { children, OWNER_MARK } from './children.ts'
+import { Sweeper, signalGroup, usageOf } from './process-table.ts'
 
 /** Set in the environment of every process that is started, so that what it left behind can be told from others' processes. */
 export const REPLICA_MARK = 'SLUICE_REPLICA'
@@ -48,7 +49,7 @@ export async function spawnChild(command: readonly string[], options: SpawnOptio
   checkFolder(options.cwd)
   const child = spawn(file, args, {
     cwd: options.cwd,
-    env: { ...inherited(process.env), ...options.env, [REPLICA_MARK]: options.id },
+    env: { ...inherited(process.env), ...options.env, [REPLICA_MARK]: options.id, [OWNER_MARK]: children.token },
     stdio: [options.stdin, 'pipe', 'pipe'],
     // A session of its own: a terminal's Ctrl-C does not reach it, and one kill reaches all that it started.
     detached: true,
@@ -61,15 +62,6 @@ export function inherited(env: NodeJS.ProcessEnv): Record<string, string> {
   const own: Record<string, string> = {}
   for (const name of INHERITED) if (env[name] !== undefined) own[name] = env[name]
   return own
-}
-
-/** Sends a signal to a process group; one that is gone is what was wanted. */
-export function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
 }
 
 /** Spawn says ENOENT for a missing folder and for a missing command alike. */
@@ -107,6 +99,7 @@ class ChildGroup implements Child {
     this.pid = child.pid as number
     this.process = child
     this.#id = id
+    children.add(this.pid)
     // Writing to a child that is ending is its end's news, not an error of its own.
     child.on('error', () => {})
     child.stdin?.on('error', () => {})
@@ -150,6 +143,7 @@ class ChildGroup implements Child {
     this.#isOver = true
     if (this.#timer !== null) clearTimeout(this.#timer)
     signalGroup(this.pid, 'SIGKILL')
+    children.remove(this.pid)
     this.#swept = sweeper.sweep({ leader: this.pid, mark: `${REPLICA_MARK}=${this.#id}` })
   }
 
