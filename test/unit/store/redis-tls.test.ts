@@ -15,6 +15,11 @@ import { quota, takes } from './store-suite.ts'
 const NAME = 'redis.test'
 const PASSWORD = 's3cret-word'
 
+const NEEDS =
+  NEEDS_REDIS.skip === false && spawnSync('openssl', ['version']).error !== undefined && process.env['CI'] === undefined
+    ? { skip: 'openssl is not installed' }
+    : NEEDS_REDIS
+
 /** Files of an authority, of a server with this name, of a client, and of an authority that nobody trusts. */
 interface Certificates {
   readonly dir: string
@@ -59,7 +64,7 @@ function makeCertificates(scope: Scope): Certificates {
   return { dir, ca: join(dir, 'ca.pem'), other: join(dir, 'other.pem') }
 }
 
-describe('Redis over TLS, with certificates of clients and an ACL user', NEEDS_REDIS, () => {
+describe('Redis over TLS, with certificates of clients and an ACL user', NEEDS, () => {
   const scope = suiteScope()
   let files: Certificates
   let redis: RedisServer
