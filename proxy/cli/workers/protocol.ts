@@ -1,3 +1,4 @@
+import type { ShownValues } from '../../credentials/shown.ts'
 import type { MetricsSnapshot } from '../../observe/exposition.ts'
 import type { Settings } from '../settings.ts'
 import type { ControlOrder, ControlReport } from './control.ts'
@@ -11,10 +12,14 @@ export type Order =
       readonly settings: Settings
       /** Base64 of the session tokens' key: it appears in no argument and in no environment. */
       readonly sessionKey: string
+      /** What servers are shown: the secrets themselves. */
+      readonly credentials: readonly ShownValues[]
       /** In place of the configuration's. */
       readonly port: number
     }
   | { readonly type: 'reload' }
+  /** What servers are shown from now on, all of it. */
+  | { readonly type: 'credentials'; readonly all: readonly ShownValues[] }
   | { readonly type: 'metrics'; readonly id: number }
   | { readonly type: 'drain'; readonly timeoutMs: number }
   | { readonly type: 'limit'; readonly id: number; readonly answer: LimitAnswer }
@@ -28,6 +33,8 @@ export type Report =
   /** Cannot start; `exitCode` says whether files are wrong (2) or something else (1). */
   | { readonly type: 'failed'; readonly text: string; readonly exitCode: number }
   | { readonly type: 'metrics'; readonly id: number; readonly snapshot: MetricsSnapshot }
+  /** A server refused this version of a credential, or its time is over. The answer is an order `credentials`. */
+  | { readonly type: 'renew'; readonly server: string; readonly client: string; readonly version: number }
   /** Shares a limit with the other workers. */
   | { readonly type: 'limit'; readonly id: number; readonly question: LimitQuestion }
   /** For somebody at the control socket. */

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Json } from '../../api/index.ts'
 import { systemClock } from '../../base/clock.ts'
 import type { Config } from '../../config/config.ts'
+import type { ShownValues } from '../../credentials/shown.ts'
 import { type Admin, createAdmin, type Readiness } from '../../observe/admin.ts'
 import { Aggregate } from '../../observe/aggregate.ts'
 import { type Control, type ControlAsk, openControl } from '../../observe/control.ts'
@@ -14,8 +15,9 @@ import { startNotices } from '../../observe/notices.ts'
 import { Reachability } from '../../upstream/reachability.ts'
 import { controlPath, openOrSay } from '../control-place.ts'
 import { ReportedError } from '../failure.ts'
-import type { Settings } from '../settings.ts'
+import { configOf, type Settings } from '../settings.ts'
 import { ControlDesk } from './control.ts'
+import { CredentialDesk } from './credentials.ts'
 import { LimitDesk } from './limits.ts'
 import type { Order, Report } from './protocol.ts'
 
@@ -77,6 +79,7 @@ export class Supervisor {
   #scrapeId = 0
   #admin: Admin | null = null
   #control: Control | null = null
+  #credentials!: CredentialDesk
   #stopNotices: () => void = () => {}
   #stopping: Promise<void> | null = null
   url = ''
@@ -99,6 +102,7 @@ export class Supervisor {
     this.#stopNotices = startNotices(log)
     this.#own.start()
     try {
+      this.#credentials = await this.#openCredentials()
       if (config.admin !== null) this.#admin = await this.#openAdmin(config.admin)
       for (const slot of this.#slots) this.#fork(slot)
       await this.#started.promise
@@ -116,7 +120,7 @@ export class Supervisor {
   /** Passes it on; each worker says in the log what came of it. */
   reload(): Promise<void> {
     for (const slot of this.#slots) send(slot, { type: 'reload' })
-    return Promise.resolve()
+    return this.#credentials.reload()
   }
 
   drain(timeoutMs: number = this.#options.config.timeouts.drainMs): Promise<void> {
@@ -129,6 +133,14 @@ export class Supervisor {
     for (const slot of this.#slots) slot.worker?.process.kill('SIGKILL')
     this.#stopping ??= this.#stop(null, 0)
     return this.#stopping
+  }
+
+  #openCredentials(): Promise<CredentialDesk> {
+    const { config, settings } = this.#options
+    const publish = (all: readonly ShownValues[]): void => {
+      for (const slot of this.#slots) if (slot.isOrdered) send(slot, { type: 'credentials', all })
+    }
+    return CredentialDesk.open({ config, publish, reread: () => configOf(settings, process.env) })
   }
 
   #openAdmin(place: { host: string; port: number }): Promise<Admin> {
@@ -211,6 +223,7 @@ export class Supervisor {
     else if (report.type === 'limit') {
       send(slot, { type: 'limit', id: report.id, answer: this.#limits.answer(slot.name, report.question) })
     } else if (report.type === 'control') this.#desk.heard(report.id, report.report)
+    else if (report.type === 'renew') this.#credentials.renew(report.server, report.client, report.version)
   }
 
   #order(slot: Slot): void {
@@ -220,7 +233,9 @@ export class Supervisor {
     if (this.url !== '' && !this.#slots.some(one => one.isOrdered)) this.#port = Number(new URL(this.url).port)
     slot.isOrdered = true
     const port = this.#port
-    send(slot, { type: 'start', worker: slot.name, settings, sessionKey: sessionKey.toString('base64'), port })
+    const key = sessionKey.toString('base64')
+    const credentials = this.#credentials.values
+    send(slot, { type: 'start', worker: slot.name, settings, sessionKey: key, credentials, port })
   }
 
   #serving(slot: Slot, url: string): void {
@@ -255,6 +270,7 @@ export class Supervisor {
 
   async #stop(order: Order | null, limitMs: number): Promise<void> {
     void this.#control?.close()
+    this.#credentials?.close()
     const living = this.#slots.flatMap(slot => (slot.worker === null ? [] : [slot.worker]))
     for (const slot of this.#slots) {
       if (slot.timer !== null) clearTimeout(slot.timer)

@@ -1,4 +1,5 @@
 import { systemClock } from '../../base/clock.ts'
+import { CredentialTable } from '../../credentials/shown.ts'
 import { type Sluice, startSluice } from '../../main.ts'
 import { createLog, type Log } from '../../observe/log.ts'
 import { WorkerStore } from '../../store/worker-store.ts'
@@ -16,6 +17,10 @@ let sluice: Sluice | null = null
 let log: Log | null = null
 let isDraining = false
 const limits = new LimitLink((id, question) => report({ type: 'limit', id, question }))
+const credentials = new CredentialTable((server, client, version) => {
+  report({ type: 'renew', server, client, version })
+  return true
+})
 const control = new ControlLink((id, told) => report({ type: 'control', id, report: told }))
 
 // A terminal sends its signals to the whole group: the supervisor decides what they mean.
@@ -28,6 +33,7 @@ report({ type: 'up' })
 async function obey(order: Order): Promise<void> {
   if (order.type === 'start') await start(order)
   else if (order.type === 'limit') limits.heard(order.id, order.answer)
+  else if (order.type === 'credentials') credentials.replace(order.all)
   else if (order.type === 'drain') await drain(order.timeoutMs)
   else if (sluice === null) return
   else if (order.type === 'reload') await sluice.reload()
@@ -40,6 +46,7 @@ async function start(order: Extract<Order, { type: 'start' }>): Promise<void> {
     const { settings, worker, port } = order
     const reread = () => configOf(settings, process.env)
     const config = reread()
+    credentials.replace(order.credentials)
     log = createLog({ level: toLogLevel(config.logLevel), format: config.logFormat }).child({ worker })
     exitOnCrash(log)
     sluice = await startSluice({
@@ -50,6 +57,7 @@ async function start(order: Extract<Order, { type: 'start' }>): Promise<void> {
       reread,
       sessionKey: Buffer.from(order.sessionKey, 'base64'),
       worker,
+      credentials,
       ...(config.store === 'memory' && { store: sharedStore(config.workers) }),
     })
     report({ type: 'serving', url: sluice.url })
