@@ -1,5 +1,7 @@
 import { Client as ClientV2, StreamableHTTPClientTransport as TransportV2 } from '@modelcontextprotocol/client'
+import { StdioClientTransport as StdioV2 } from '@modelcontextprotocol/client/stdio'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
+import { StdioClientTransport as StdioV1 } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import {
   CreateMessageRequestSchema,
@@ -109,7 +111,24 @@ export async function connectSdk(
   url: string,
   options: ConnectOptions = {},
 ): Promise<SdkClient> {
-  const client = peer === 'v1' ? makeV1(url, options) : makeV2(peer, url, options)
+  const make = peer === 'v1' ? TransportV1 : TransportV2
+  return connectOver(scope, peer, new make(new URL(url), requestInit(options)), options)
+}
+
+/** Connects one peer to a server that it starts itself and speaks to over stdio; it is closed with `scope`. */
+export async function connectStdio(
+  scope: Scope,
+  peer: Peer,
+  command: readonly string[],
+  options: ConnectOptions = {},
+): Promise<SdkClient> {
+  const [program = '', ...args] = command
+  const make = peer === 'v1' ? StdioV1 : StdioV2
+  return connectOver(scope, peer, new make({ command: program, args, stderr: 'ignore' }), options)
+}
+
+async function connectOver(scope: Scope, peer: Peer, transport: Any, options: ConnectOptions): Promise<SdkClient> {
+  const client = peer === 'v1' ? makeV1(transport, options) : makeV2(peer, transport, options)
   scope.after(() => client.close())
   await client.raw.connect(client.transport)
   return client
@@ -120,9 +139,8 @@ const ALL: NonNullable<ConnectOptions['capabilities']> = { elicitation: {}, samp
 
 const MODES = { v1: 'legacy', 'v2 legacy': 'legacy', 'v2 modern': { pin: '2026-07-28' }, 'v2 auto': 'auto' } as const
 
-function makeV1(url: string, options: ConnectOptions): SdkClient {
+function makeV1(transport: Any, options: ConnectOptions): SdkClient {
   const raw = new ClientV1(INFO, { capabilities: options.capabilities ?? ALL })
-  const transport = new TransportV1(new URL(url), requestInit(options))
   const client = new SdkClient('v1', raw, transport)
   const can = options.capabilities ?? ALL
   if (can.elicitation)
@@ -135,11 +153,10 @@ function makeV1(url: string, options: ConnectOptions): SdkClient {
   return client
 }
 
-function makeV2(peer: Peer, url: string, options: ConnectOptions): SdkClient {
+function makeV2(peer: Peer, transport: Any, options: ConnectOptions): SdkClient {
   const can = options.capabilities ?? ALL
   const mode = MODES[peer]
   const raw = new ClientV2(INFO, { capabilities: can, versionNegotiation: { mode } })
-  const transport = new TransportV2(new URL(url), requestInit(options))
   const client = new SdkClient(peer, raw, transport)
   if (can.elicitation) raw.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: ELICITED }))
   if (can.sampling) raw.setRequestHandler('sampling/createMessage', () => sampled())
