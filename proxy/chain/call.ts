@@ -86,6 +86,7 @@ function ownRequest(inbound: Inbound, headers: string[], body: Buffer, timeoutMs
     firstByteTimeoutMs: timeoutMs,
     repeatable: false,
     reads: false,
+    rpc: '',
     tool: '',
     hashKey: by => hashKeyOf(inbound, null, by),
   }

@@ -49,6 +49,10 @@ export class Outbound implements UpstreamRequest {
     return isRead(this.services, this.inbound.server, this.message)
   }
 
+  get rpc(): string {
+    return this.method !== 'POST' || this.message.kind === 'response' ? '' : this.message.method
+  }
+
   get tool(): string {
     return this.message.kind === 'request' && this.message.method === 'tools/call' ? this.message.name : ''
   }

@@ -17,6 +17,7 @@ import { Pulse } from './pulse.ts'
 import { type CircuitListener, Replica, type ReplicaOptions } from './replica.ts'
 import type { FleetLink, ServerPlaces } from './replica-table.ts'
 import { MAX_TRIES, RetryRules } from './retry-rules.ts'
+import { SessionRecovery } from './session-recovery.ts'
 import { readPem } from './tls-files.ts'
 import type { Upstream, UpstreamRequest, UpstreamSink } from './upstream.ts'
 import { WaitingRoom } from './waiting-room.ts'
@@ -47,6 +48,7 @@ export class ReplicaPool implements Upstream, CallOwner {
   private readonly retries: RetryRules
   private readonly waiting: WaitingRoom
   private readonly pulse: Pulse
+  private readonly recovery: SessionRecovery | null
   private readonly onCircuit: CircuitListener
   private places: ServerPlaces
   /** All of the table, by id. */
@@ -73,6 +75,7 @@ export class ReplicaPool implements Upstream, CallOwner {
     this.retries = new RetryRules(settings.retry, settings.hedge)
     this.waiting = new WaitingRoom(settings.maxWaiting)
     this.pulse = new Pulse(() => this.beat())
+    this.recovery = settings.sessions === 'recover' ? new SessionRecovery(name, this) : null
     this.onCircuit = (replica, circuit) => this.circuitChanged(replica, circuit)
     this.places = { server: name, places: [], coming: true, reason: '' }
     this.byId = new Map()
@@ -122,6 +125,11 @@ export class ReplicaPool implements Upstream, CallOwner {
 
   send(request: UpstreamRequest, sink: UpstreamSink): void {
     this.retries.earn()
+    if (this.recovery?.concerns(request) === true) this.recovery.send(request, sink)
+    else this.sendFresh(request, sink)
+  }
+
+  private sendFresh(request: UpstreamRequest, sink: UpstreamSink): void {
     if (this.candidates.length > 1 && this.retries.mayHedge(request)) {
       const { afterMs } = this.options.settings.hedge ?? { afterMs: 0 }
       new HedgedCall(this, this.retries, request, sink, afterMs, this.name).start()

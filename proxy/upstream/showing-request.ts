@@ -39,6 +39,10 @@ class ShowingRequest implements UpstreamRequest {
     return this.base.reads
   }
 
+  get rpc(): string {
+    return this.base.rpc
+  }
+
   get tool(): string {
     return this.base.tool
   }

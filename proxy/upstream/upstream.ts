@@ -32,6 +32,8 @@ export interface UpstreamRequest {
   readonly repeatable: boolean
   /** Whether it only reads, so that two of it at the same time are harmless. Asked only when needed. */
   readonly reads: boolean
+  /** Its JSON-RPC method; `''` = a response, or no message at all. */
+  readonly rpc: string
   /** The tool that it calls; `''` = none. */
   readonly tool: string
   /** The text that `by` names in this request; `''` = there is none. */

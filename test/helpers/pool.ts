@@ -122,6 +122,7 @@ export function ask(pool: { send: ReplicaPool['send'] }, options: AskOptions = {
       firstByteTimeoutMs: 0,
       repeatable: false,
       reads: false,
+      rpc: '',
       tool: '',
       hashKey: () => key,
       ...rest,
