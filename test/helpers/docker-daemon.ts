@@ -54,6 +54,8 @@ export async function startDaemon(scope: Scope, args: readonly string[] = []): P
   scope.after(async () => {
     await removeAll(engine).catch(() => {})
     await stop()
+    // With --live-restore an engine leaves its folder mounted on itself.
+    spawnSync('umount', ['--lazy', join(dir, 'data-root')], { stdio: 'ignore' })
     rmSync(dir, { recursive: true, force: true })
   })
   await start()

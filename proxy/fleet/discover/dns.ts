@@ -3,7 +3,7 @@ import { isIPv6 } from 'node:net'
 import type { ReplicaPlace } from '../../upstream/replica-table.ts'
 import type { ReplicaSource } from '../source.ts'
 import type { DnsSource } from '../spec.ts'
-import { type OnPlaces, type OnTrouble, Watcher } from './watcher.ts'
+import { type Found, type OnPlaces, type OnTrouble, Watcher } from './watcher.ts'
 
 /** A replica that cannot be reached makes us ask again, but not more often than this. */
 const MIN_GAP_MS = 1_000
@@ -36,7 +36,6 @@ export class DnsReplicaSource implements ReplicaSource {
   readonly #source: DnsSource
   readonly #resolver: NameResolver
   readonly #watcher: Watcher
-  #last: readonly ReplicaPlace[] = []
   #empty = 0
 
   constructor(source: DnsSource, resolver: NameResolver = nameResolver()) {
@@ -58,20 +57,20 @@ export class DnsReplicaSource implements ReplicaSource {
     this.#watcher.close()
   }
 
-  async #look(): Promise<readonly ReplicaPlace[]> {
+  async #look(): Promise<Found> {
     const { name, type } = this.#source
     try {
       const places = type === 'SRV' ? await this.#services() : (await this.#addresses()).map(one => this.#place(one, 0))
       this.#empty = 0
-      this.#last = places.slice(0, MAX_PLACES)
+      return { places: places.slice(0, MAX_PLACES), trouble: '' }
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'an unknown error'
       const isEmpty = code === 'ENOTFOUND' || code === 'ENODATA'
       this.#empty = isEmpty ? this.#empty + 1 : 0
-      if (this.#empty < EMPTY_ANSWERS) throw new Error(`the name ${name} (${type}) cannot be resolved: ${code}`)
-      this.#last = []
+      const trouble = `the name ${name} (${type}) cannot be resolved: ${code}`
+      if (this.#empty < EMPTY_ANSWERS) throw new Error(trouble)
+      return { places: [], trouble }
     }
-    return this.#last
   }
 
   async #addresses(): Promise<string[]> {

@@ -1,11 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ReplicaPlace } from '../../upstream/replica-table.ts'
 import type { DockerEngine } from '../docker/engine.ts'
 import type { ReplicaSource } from '../source.ts'
 import type { DockerSource } from '../spec.ts'
 import { findContainers } from './containers.ts'
 import { findTasks } from './tasks.ts'
-import { type OnPlaces, type OnTrouble, Watcher } from './watcher.ts'
+import { type Found, type OnPlaces, type OnTrouble, Watcher } from './watcher.ts'
 
 const INTERVAL_MS = 30_000
 /** Tasks on other nodes make no events here. */
@@ -54,11 +53,13 @@ export class DockerReplicaSource implements ReplicaSource {
     await this.#following
   }
 
-  async #look(): Promise<readonly ReplicaPlace[]> {
-    if (this.#source.service === '') return findContainers(this.#engine, this.#source)
-    const { places, isSettled } = await findTasks(this.#engine, this.#source)
+  async #look(): Promise<Found> {
+    if (this.#source.service === '') {
+      return { places: await findContainers(this.#engine, this.#source), trouble: '' }
+    }
+    const { places, isSettled, trouble } = await findTasks(this.#engine, this.#source)
     this.#intervalMs = isSettled ? TASK_INTERVAL_MS : UNSETTLED_INTERVAL_MS
-    return places
+    return { places, trouble }
   }
 
   async #follow(): Promise<void> {

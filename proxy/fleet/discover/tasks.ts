@@ -1,6 +1,6 @@
 import type { ReplicaPlace } from '../../upstream/replica-table.ts'
 import type { DockerEngine } from '../docker/engine.ts'
-import { EngineError } from '../docker/engine-error.ts'
+import { EngineError, troubleOf } from '../docker/engine-error.ts'
 import type { DockerSource } from '../spec.ts'
 import { placeAt } from './containers.ts'
 
@@ -35,6 +35,8 @@ interface Node {
 export interface FoundTasks {
   readonly places: readonly ReplicaPlace[]
   readonly isSettled: boolean
+  /** `''`, or that there is no such service. */
+  readonly trouble: string
 }
 
 const ENDED = new Set(['complete', 'shutdown', 'failed', 'rejected', 'orphaned', 'remove'])
@@ -44,18 +46,23 @@ const INGRESS = 'ingress'
 
 /**
  * Running tasks of a Swarm service, on any node; those that are told to shut down are draining.
- * @throws EngineError, also when there is no such service, or the engine is no manager
+ * @throws EngineError, also when the engine is no manager
  */
 export async function findTasks(engine: DockerEngine, source: DockerSource): Promise<FoundTasks> {
   const filters = { service: [source.service] }
   const what = `list tasks of service ${source.service}`
-  const tasks = await engine
-    .call(what, abortSignal => engine.docker.listTasks({ filters, abortSignal }) as Promise<Task[]>)
-    .catch(error => Promise.reject(noManager(error, engine)))
+  const list = (abortSignal: AbortSignal): Promise<Task[]> => engine.docker.listTasks({ filters, abortSignal })
+  let tasks: readonly Task[] = []
+  try {
+    tasks = await engine.call(what, list)
+  } catch (error) {
+    if (troubleOf(error) !== 'missing') throw noManager(error, engine)
+    return { places: [], isSettled: true, trouble: `there is no service ${source.service}` }
+  }
   const running = tasks.filter(task => task.Status.State === 'running')
   const nodes = running.some(task => addressOf(task, source.network) === null) ? await nodeAddresses(engine) : new Map()
   const places = running.flatMap(task => placeOf(task, source, nodes) ?? [])
-  return { places, isSettled: tasks.every(isSettled) }
+  return { places, isSettled: tasks.every(isSettled), trouble: '' }
 }
 
 /** Whether it is where it shall be, or has ended. */

@@ -6,10 +6,17 @@ export type OnTrouble = (reason: string) => void
 const FIRST_RETRY_MS = 500
 const MAX_RETRY_MS = 30_000
 
+/** What a look found. */
+export interface Found {
+  readonly places: readonly ReplicaPlace[]
+  /** What is odd about it, one sentence; `''` = nothing. */
+  readonly trouble: string
+}
+
 /** How a watcher looks. */
 export interface WatcherOptions {
   /** Who is there now. What it rejects with is told as trouble: one sentence, without secrets. */
-  readonly look: () => Promise<readonly ReplicaPlace[]>
+  readonly look: () => Promise<Found>
   /** Between two looks when nothing else calls for one; asked after each look. */
   readonly intervalMs: () => number
   /** Shortest time between the beginnings of two looks. */
@@ -71,12 +78,12 @@ export class Watcher {
     this.#dueAt = Number.POSITIVE_INFINITY
     this.#lookedAt = performance.now()
     this.#options.look().then(
-      places => this.#seen(places),
+      found => this.#seen(found),
       error => this.#failed((error as Error).message),
     )
   }
 
-  #seen(places: readonly ReplicaPlace[]): void {
+  #seen({ places, trouble }: Found): void {
     if (this.#isClosed) return
     this.#failures = 0
     const sorted = places.toSorted((a, b) => (a.id < b.id ? -1 : 1))
@@ -85,7 +92,7 @@ export class Watcher {
       this.#told = text
       this.#onPlaces(sorted)
     }
-    this.#tell('')
+    this.#tell(trouble)
     this.#next(this.#options.intervalMs())
   }
 

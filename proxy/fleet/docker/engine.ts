@@ -70,12 +70,38 @@ export class DockerEngine {
     return this.call(`attach to container ${id.slice(0, 12)}`, attach, call)
   }
 
+  /**
+   * Resolves when a container does not run, as soon as it does not. dockerode's own call never returns when an engine goes
+   * away after it sent the head of its answer, which it does at once: so the answer is read here.
+   */
+  async wait(id: string): Promise<void> {
+    const what = `wait for container ${id.slice(0, 12)}`
+    const answer = await this.call(what, () => this.#stream(`/containers/${id}/wait?`, 'POST'))
+    await this.call(what, () => readToEnd(answer), { timeoutMs: 0 })
+  }
+
+  #stream(path: string, method: string): Promise<Readable> {
+    const statusCodes = { 200: true, 404: 'no such container', 500: 'server error' }
+    const request = { path, method, statusCodes, isStream: true, options: {} }
+    return new Promise((resolve, reject) => {
+      this.docker.modem.dial(request, (error: Error | null, answer: unknown) => {
+        if (error === null) resolve(answer as Readable)
+        else reject(error)
+      })
+    })
+  }
+
   /** The engine's events, lines of JSON, from now on until the connection breaks or `signal` says so. */
   events(filters: Readonly<Record<string, readonly string[]>>, signal: AbortSignal): Promise<Readable> {
     const follow = (): Promise<Readable> =>
       this.docker.getEvents({ filters: filters as Record<string, string[]>, abortSignal: signal }) as Promise<Readable>
     return this.call('follow its events', follow, { signal })
   }
+}
+
+async function readToEnd(answer: Readable): Promise<void> {
+  // What it says is asked for separately; that it broke off is thrown.
+  for await (const _ of answer);
 }
 
 /** Rejects at an abort even where the call itself does not notice. */

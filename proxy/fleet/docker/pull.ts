@@ -125,7 +125,7 @@ function roundUp(bytes: number): number {
 
 /** What another try cannot mend: it is not there, or not for us. */
 const PERMANENT =
-  /not found|manifest unknown|does not exist|denied|unauthorized|no matching manifest|invalid reference/i
+  /not found|manifest unknown|does not exist|denied|unauthorized|no matching manifest|no basic auth|authentication required|invalid reference/i
 
 function pullError(error: unknown, image: string): LaunchError {
   if (error instanceof LaunchError) return error

@@ -99,7 +99,7 @@ export class RunningContainer {
   async #follow(): Promise<Ended> {
     for (let tries = 0; ; tries++) {
       try {
-        await this.#ask('wait for', container => container.wait(), 0)
+        await this.#engine.wait(this.id)
         return await this.#end(await this.inspect())
       } catch (error) {
         if (troubleOf(error) === 'missing') return this.#endOf(null)
