@@ -1,3 +1,4 @@
+import { channels } from '../../observe/channels.ts'
 import { type BridgeContext, tell } from './context.ts'
 
 const MAX_LINES = 6
@@ -21,13 +22,15 @@ export class LastWords {
     this.inSecond = 0
   }
 
-  stderr(line: string): void {
-    this.take('info', 'stderr', line)
+  stderr(raw: string): void {
+    const line = this.take(raw)
+    if (line !== '') channels.output.publish({ server: this.context.server, replica: this.context.id, line })
   }
 
-  /** @param line the start of what was written to standard output and is no JSON-RPC message */
-  garbage(line: string): void {
-    this.take('warn', 'standard output is for messages only', line)
+  /** @param raw the start of what was written to standard output and is no JSON-RPC message */
+  garbage(raw: string): void {
+    const line = this.take(raw)
+    if (line !== '') tell(this.context, 'warn', 'not a message on standard output', { process: this.process, line })
   }
 
   /** The last lines as an end of a sentence; `''` = it said nothing. */
@@ -35,20 +38,21 @@ export class LastWords {
     return this.lines.length === 0 ? '' : `; it said: ${this.lines.join(' | ')}`
   }
 
-  private take(level: 'info' | 'warn', text: string, raw: string): void {
-    if (raw === '') return
+  /** @returns what goes to the log; `''` = nothing */
+  private take(raw: string): string {
+    if (raw === '') return ''
     const line = this.context.redact(raw)
     this.lines.push(line.slice(0, MAX_LINE_CHARS))
     if (this.lines.length > MAX_LINES) this.lines.shift()
     const now = performance.now()
     if (now - this.secondStartedMs > 1_000) this.nextSecond(now)
-    if (++this.inSecond <= MAX_LINES_A_SECOND) tell(this.context, level, text, { process: this.process, line })
+    return ++this.inSecond <= MAX_LINES_A_SECOND ? line : ''
   }
 
   private nextSecond(now: number): void {
     const lost = this.inSecond - MAX_LINES_A_SECOND
     this.secondStartedMs = now
     this.inSecond = 0
-    if (lost > 0) tell(this.context, 'warn', 'too much on stderr', { process: this.process, lines_left_out: lost })
+    if (lost > 0) tell(this.context, 'warn', 'too much output', { process: this.process, lines_left_out: lost })
   }
 }
