@@ -6,7 +6,7 @@
 import { machine } from './lib/machine.ts'
 import { measure, type Sample } from './lib/measure.ts'
 import { findNginx } from './lib/nginx.ts'
-import { BODY_BYTES, LARGE_BYTES, large } from './lib/payload.ts'
+import { BODY_BYTES, LARGE_BYTES, page, records, type Workload, workloads } from './lib/payload.ts'
 import { addedTable, doubts, type Ratio, ratio, ratioLine, table, writeFigures } from './lib/report.ts'
 import { asProgram, introduce, type Options, onStage, readOptions, show } from './lib/run.ts'
 import { asked, fullChain, fullChainOf, nginx, only, passThrough, type Starter, type System } from './lib/systems.ts'
@@ -14,6 +14,7 @@ import { asked, fullChain, fullChainOf, nginx, only, passThrough, type Starter, 
 const FULL_TARGET = 1.8
 const FULL_NGINX_TARGET = 3.2
 const LARGE_TARGET = 2.2
+const LARGE = [page, records]
 const ALONE = ['audit', 'access', 'rate-limit', 'schema', 'secret-scan']
 const SCANS = ['schema', 'secret-scan']
 const HELP = `node bench/chain.ts [options]
@@ -37,7 +38,8 @@ async function main(): Promise<void> {
   }
   const { only: names, size, before } = options.more
   await onStage(starters(names, before), async stage => {
-    const systems = [...(size === 'large' ? [] : stage.systems), ...(size === 'small' ? [] : withLarge(stage.systems))]
+    const bigger = size === 'small' ? [] : [...withLarge(stage.systems, page), ...withLarge(stage.systems, records)]
+    const systems = [...(size === 'large' ? [] : stage.systems), ...bigger]
     introduce(`POST ${BODY_BYTES} B -> JSON of 300 B or 20 KB`, systems, stage.load.name, options)
     conclude(systems, await measure({ ...stage, systems, ...options, onSample: show }), options)
   })
@@ -54,32 +56,29 @@ function starters(names: string, before: string): Starter[] {
 }
 
 /** Those whose cost grows with the answer. */
-function withLarge(systems: readonly System[]): System[] {
+function withLarge(systems: readonly System[], workload: Workload): System[] {
   const isFixed = ({ name }: System): boolean => ['audit', 'access', 'rate-limit'].includes(name)
-  return systems.filter(system => !isFixed(system)).map(system => asked(system, large))
+  return systems.filter(system => !isFixed(system)).map(system => asked(system, workload))
 }
 
 function conclude(systems: readonly System[], samples: Sample[], options: Options): void {
   const measured = new Set(systems.map(({ name }) => name))
-  const big = (name: string): string => `${name} ${large.name}`
   const wanted: readonly (readonly [string, string, number])[] = [
     ['full-chain', 'pass-through', FULL_TARGET],
     ['full-chain', 'nginx', FULL_NGINX_TARGET],
-    [big(SCANS.join('+')), big('pass-through'), LARGE_TARGET],
-    [big('full-chain'), big('pass-through'), Number.NaN],
+    ...LARGE.map(({ name }) => [`${SCANS.join('+')} ${name}`, `pass-through ${name}`, LARGE_TARGET] as const),
+    ...LARGE.map(({ name }) => [`full-chain ${name}`, `pass-through ${name}`, Number.NaN] as const),
     ['full-chain', 'before', Number.NaN],
-    [big('full-chain'), big('before'), Number.NaN],
+    ...LARGE.map(({ name }) => [`full-chain ${name}`, `before ${name}`, Number.NaN] as const),
   ]
   const ratios: Ratio[] = wanted
     .filter(([of, to]) => measured.has(of) && measured.has(to))
     .map(([of, to, target]) => ratio(samples, of, to, target))
   console.log(`\n${table(systems, samples)}\n`)
-  for (const [base, isLarge] of [
-    ['pass-through', false],
-    [big('pass-through'), true],
-  ] as const) {
-    const others = systems.map(({ name }) => name).filter(name => name.endsWith(large.name) === isLarge)
-    if (measured.has(base)) console.log(`${addedTable(samples, base, others)}\n`)
+  for (const workload of workloads) {
+    const same = systems.filter(system => system.workload === workload).map(({ name }) => name)
+    const base = same.find(name => name.startsWith('pass-through'))
+    if (base !== undefined) console.log(`${addedTable(samples, base, same)}\n`)
   }
   for (const doubt of doubts(samples)) console.log(`note: ${doubt}`)
   for (const one of ratios) console.log(ratioLine(one))

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { large, type Workload } from './payload.ts'
+import type { Workload } from './payload.ts'
 import { cpuMicros, installed, start } from './process.ts'
 
 /** What one run of the load generator did. */
@@ -45,8 +45,7 @@ class OwnGenerator implements LoadGenerator {
 
   run(url: string, workload: Workload, connections: number, seconds: number): Promise<LoadResult> {
     const script = join(import.meta.dirname, '..', 'servers', 'load.ts')
-    const size = workload === large ? ['large'] : []
-    return collect(process.execPath, [script, url, String(connections), String(seconds), ...size])
+    return collect(process.execPath, [script, url, String(connections), String(seconds), workload.tool])
   }
 }
 

@@ -13,8 +13,18 @@ export interface Workload {
   readonly answerBody: Buffer
 }
 
-/** Ordinary text: words, figures, and names that a scanner for secrets has to think about. */
-const SENTENCES = [
+/** Ordinary text: words, figures, a link. */
+const ORDINARY = [
+  'The build of main passed after 42 minutes; three tests were skipped, as the staging server was busy.',
+  'Start with the overview of the storage layer, then read how indexes are kept up to date (chapter 4).',
+  'See https://wiki.example.com/runbooks/deploy-2 for the steps, and ask on-call before you restart it.',
+  'Memory grows by 12 MB an hour under load (v2.14.1, Debian 12); a heap snapshot is attached.',
+  'Each region has its own queue, so that a slow consumer in one of them never holds up the others.',
+  'If the disk is nearly full, remove old snapshots first: they can be made again from the archive.',
+]
+
+/** Text of which two sentences in three have a scanner for secrets think twice. */
+const NEAR_MISSES = [
   'The build of main passed after 42 minutes; three tests were skipped, as the staging server was busy.',
   'Login fails when the session token has expired and the page is opened in a second tab.',
   'See https://wiki.example.com/runbooks/deploy-2 for the steps, and ask on-call before you restart it.',
@@ -24,14 +34,15 @@ const SENTENCES = [
 ]
 
 /** `length` ASCII characters of it, the same ones each time. */
-function prose(length: number, from = 0): string {
+function prose(length: number, from = 0, sentences: readonly string[] = NEAR_MISSES): string {
   let text = ''
-  for (let i = from; text.length < length; i++) text += `${text === '' ? '' : ' '}${SENTENCES[i % SENTENCES.length]}`
+  for (let i = from; text.length < length; i++) text += `${text === '' ? '' : ' '}${sentences[i % sentences.length]}`
   return text.slice(0, length)
 }
 
 const ECHO = 'echo'
 const LIST = 'list_issues'
+const READ = 'read_page'
 
 /** A `tools/call` of exactly 300 bytes, answered by exactly 300. */
 export const small: Workload = {
@@ -42,14 +53,26 @@ export const small: Workload = {
   answerBody: padded(BODY_BYTES, size => answer(plain(size), { ok: true, lines: 3 })),
 }
 
-/** A short `tools/call`, answered by 20 KiB: issues as `structuredContent`, and the same again as text. */
-export const large: Workload = {
-  name: `${LARGE_BYTES / 1024} KB`,
+/** A short `tools/call`, answered by 20 KiB: a page of text, and a few words about it as `structuredContent`. */
+export const page: Workload = {
+  name: `${LARGE_BYTES / 1024} KB text`,
+  tool: READ,
+  requestBody: padded(BODY_BYTES, size => call(READ, { path: plain(size) })),
+  requestHeaders: headers(READ),
+  answerBody: padded(LARGE_BYTES, size => answer(prose(size, 0, ORDINARY), { title: 'Runbook', lines: 240 })),
+}
+
+/** A short `tools/call`, answered by 20 KiB of records full of near misses: issues as `structuredContent`, and again as text. */
+export const records: Workload = {
+  name: `${LARGE_BYTES / 1024} KB records`,
   tool: LIST,
   requestBody: padded(BODY_BYTES, size => call(LIST, { query: plain(size) })),
   requestHeaders: headers(LIST),
-  answerBody: largeAnswer(),
+  answerBody: recordsAnswer(),
 }
+
+/** All of them; the upstream tells them apart by their tools. */
+export const workloads: readonly Workload[] = [small, page, records]
 
 /** What the upstream says of its tools: `schema` has something to check both ways. */
 export const toolList = [
@@ -58,6 +81,12 @@ export const toolList = [
     description: 'Says what it was told.',
     inputSchema: objectOf({ text: { type: 'string', maxLength: 10_000 } }, ['text']),
     outputSchema: objectOf({ ok: { type: 'boolean' }, lines: { type: 'integer', minimum: 0 } }, ['ok']),
+  },
+  {
+    name: READ,
+    description: 'Reads a page of the wiki.',
+    inputSchema: objectOf({ path: { type: 'string', minLength: 1 } }, ['path']),
+    outputSchema: objectOf({ title: { type: 'string' }, lines: { type: 'integer' } }, ['title']),
   },
   {
     name: LIST,
@@ -91,7 +120,7 @@ function answer(text: string, structuredContent: object): object {
   return { jsonrpc: '2.0', id: 1, result }
 }
 
-function largeAnswer(): Buffer {
+function recordsAnswer(): Buffer {
   const issues = Array.from({ length: 24 }, (_, i) => issue(i))
   return padded(LARGE_BYTES, size => {
     const structured = { total: issues.length, issues: [...issues, { ...issue(issues.length), body: plain(size) }] }

@@ -55,7 +55,7 @@ export function table(systems: readonly System[], samples: readonly Sample[]): s
 export function addedTable(samples: readonly Sample[], base: string, names: readonly string[]): string {
   const below = cpuOf(samples, base)
   const lines = names
-    .filter(name => name !== base && name !== 'nginx')
+    .filter(name => name !== base && !name.startsWith('nginx'))
     .map(name => {
       const above = cpuOf(samples, name)
       const added = median(above.map((value, round) => value - (below[round] ?? Number.NaN)))

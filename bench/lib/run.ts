@@ -28,6 +28,8 @@ export interface Stage {
 export async function onStage(starters: readonly Starter[], act: (stage: Stage) => Promise<void>): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-bench-'))
   const started: Running[] = []
+  // Each program that is started wants to hear of the end.
+  process.setMaxListeners(starters.length + 10)
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
   try {
     const { systems, upstream } = await startAll(starters, dir, started)
@@ -74,7 +76,7 @@ export function show(sample: Sample, round: number): void {
 }
 
 /** Width of the column of names. */
-export const NAME_WIDTH = 24
+export const NAME_WIDTH = 35
 
 /** @returns the options, and the texts of those in `more`; `null` = help was asked for. @throws Error that says what is wrong */
 export function readOptions<K extends string>(defaults: { rounds: number; seconds: number }, more: readonly K[] = []) {

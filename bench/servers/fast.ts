@@ -1,19 +1,26 @@
 /**
  * The upstream of the benchmark: HTTP/1.1 by hand on node:net, so that it costs a fraction of what is measured. Every
- * call gets the same 200 answer, large or small by its tool; `tools/list` gets its list. Keep-alive, pipelined requests, requests cut anywhere, Content-Length only.
+ * call gets the 200 answer of its tool; `tools/list` gets its list. Keep-alive, pipelined requests, requests cut anywhere, Content-Length only.
  *
  * Usage: node bench/servers/fast.ts PORT; prints `listening` when it serves.
  */
 import { createServer, type Socket } from 'node:net'
-import { large, small, toolList } from '../lib/payload.ts'
+import { page, records, small, toolList, type Workload } from '../lib/payload.ts'
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 const LENGTH = /\r\ncontent-length: *(\d+)/i
 const MAX_HEAD_BYTES = 16_384
 const SMALL = answer(small.answerBody)
-const LARGE = answer(large.answerBody)
-const LARGE_CALL = `: ${large.tool}\r\n`
+const PAGE = answer(page.answerBody)
+const PAGE_CALL = callOf(page)
+const RECORDS = answer(records.answerBody)
+const RECORDS_CALL = callOf(records)
 const LIST_CALL = ': tools/list\r\n'
+
+/** What its header says. */
+function callOf({ tool }: Workload): string {
+  return `: ${tool}\r\n`
+}
 
 function answer(body: Buffer): Buffer {
   const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
@@ -63,7 +70,8 @@ class Connection {
 }
 
 function answerTo(head: string, input: Buffer, size: number): Buffer {
-  if (head.includes(LARGE_CALL)) return LARGE
+  if (head.includes(RECORDS_CALL)) return RECORDS
+  if (head.includes(PAGE_CALL)) return PAGE
   return head.includes(LIST_CALL) ? list(input.subarray(head.length + 2, size)) : SMALL
 }
 

@@ -2,14 +2,14 @@
  * The load generator where wrk is missing: keep-alive connections on node:net, one request at a time on each. It takes
  * more CPU than wrk, so the figures are those of a busier machine.
  *
- * Usage: node bench/servers/load.ts URL CONNECTIONS SECONDS [large]; its last line is a JSON object (`LoadResult`).
+ * Usage: node bench/servers/load.ts URL CONNECTIONS SECONDS [TOOL]; its last line is a JSON object (`LoadResult`).
  */
 import { connect, type Socket } from 'node:net'
-import { large, small } from '../lib/payload.ts'
+import { small, workloads } from '../lib/payload.ts'
 
 const HEAD_END = Buffer.from('\r\n\r\n')
-const [url = '', connections = '16', seconds = '3', size = ''] = process.argv.slice(2)
-const { requestBody, requestHeaders } = size === 'large' ? large : small
+const [url = '', connections = '16', seconds = '3', tool = ''] = process.argv.slice(2)
+const { requestBody, requestHeaders } = workloads.find(one => one.tool === tool) ?? small
 const target = new URL(url)
 const request = Buffer.concat([Buffer.from(head()), requestBody])
 const latenciesMs: number[] = []
