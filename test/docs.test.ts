@@ -141,6 +141,26 @@ describe('docs/redis.md', () => {
   })
 })
 
+describe('docs/fleet/credentials.md', () => {
+  const keysOf = (header: string): string[] =>
+    tableRows(text('docs/fleet/credentials.md'), [header])
+      .flatMap(([cell = '']) => cell.split(', '))
+      .map(key => uncode(key).replace('.<name>', ''))
+      .toSorted()
+
+  it('has every key of a credential, and no other', () => {
+    assert.deepEqual(keysOf('key of a credential'), propertiesOf(configJsonSchema(), 'connection_string').toSorted())
+  })
+
+  it('has every key of a token, and no other', () => {
+    const [refresh, oauth] = ['refresh_token', 'token_url'].map(key => propertiesOf(configJsonSchema(), key))
+    assert.deepEqual(
+      keysOf('key of `refresh` and `oauth`'),
+      [...new Set([...(refresh ?? []), ...(oauth ?? [])])].toSorted(),
+    )
+  })
+})
+
 describe('docs/interceptors.md', () => {
   it('has every key of a chain entry, and no other', () => {
     const rows = tableRows(text('docs/interceptors.md'), ['key of a chain entry'])

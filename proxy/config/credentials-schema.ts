@@ -158,7 +158,7 @@ const shared = z.union([sharedMapping])
 const entry = z.union([z.string().min(1), entryMapping, z.null()])
 
 /** Names that mean something else than a server. */
-export const RESERVED = ['encryption', 'store_file', 'search', 'shared'] as const
+export const RESERVED = ['encryption', 'store_file', 'search_list', 'shared'] as const
 
 export const credentialsSchema = z
   .strictObject({
@@ -166,7 +166,7 @@ export const credentialsSchema = z
       .strictObject({ enabled: z.boolean().default(true), key_file: z.string().min(1).optional() })
       .prefault({}),
     store_file: z.string().min(1).optional(),
-    search: z.array(z.string().min(1)).min(1).default(['store', '/run/secrets']),
+    search_list: z.array(z.string().min(1)).min(1).default(['store', '/run/secrets']),
     shared: z
       .record(z.string().regex(SECRET_NAME, { error: 'expected a name of letters, digits and . _ / -' }), shared)
       .default({}),

@@ -47,7 +47,7 @@ export function resolveCredentials(
   const reader = new Reader(source, baseDir, raw.shared)
   const absolute = (path: string): string => resolve(baseDir, path)
   const { enabled, key_file: keyFile } = raw.encryption
-  const search = raw.search.map(place => (place === STORE_PLACE ? place : absolute(place)))
+  const search = raw.search_list.map(place => (place === STORE_PLACE ? place : absolute(place)))
   return {
     encryption: enabled,
     keyFile: keyFile === undefined ? none.keyFile : absolute(keyFile),

@@ -122,7 +122,7 @@ describe('credentials on the wire', () => {
   it('come from files, folders of secrets, files of lines and the store', async t => {
     const { call, got } = await setUp(
       t,
-      `  search: [store, run, lines.env]
+      `  search_list: [store, run, lines.env]
   s: { headers: { a: file:one, b: secret:two, c: secret:three, d: "Word secret:four" } }`,
       {
         prepare: async dir => {
