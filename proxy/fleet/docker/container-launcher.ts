@@ -20,7 +20,10 @@ export class ContainerLauncher implements Launcher {
 
   async launch(id: string, signal: AbortSignal): Promise<Instance> {
     const { engine, spec, whose } = this.#options
-    const log = new ContainerLog(engine, whose.server, id)
+    const { redact = asIs } = this.#options
+    const log = new ContainerLog(engine, line => {
+      channels.output.publish({ server: whose.server, replica: id, line: redact(line) })
+    })
     const started = await startContainer(this.#options, id, signal, () => log.attach(started.running.id))
     log.follow(started.socket)
     try {
@@ -87,13 +90,11 @@ class HttpContainer implements Instance {
 /** What a container says, line by line into the log. */
 class ContainerLog {
   readonly #engine: DockerEngine
-  readonly #server: string
-  readonly #replica: string
+  readonly #onLine: (line: string) => void
 
-  constructor(engine: DockerEngine, server: string, replica: string) {
+  constructor(engine: DockerEngine, onLine: (line: string) => void) {
     this.#engine = engine
-    this.#server = server
-    this.#replica = replica
+    this.#onLine = onLine
   }
 
   /** Again, after the engine was away. What was said meanwhile is in the engine's own log. */
@@ -105,8 +106,8 @@ class ContainerLog {
   }
 
   follow(socket: Duplex): void {
-    const out = new TextLines(line => this.#say('stdout', line))
-    const err = new TextLines(line => this.#say('stderr', line))
+    const out = new TextLines(this.#onLine)
+    const err = new TextLines(this.#onLine)
     const frames = new FrameReader({ onStdout: chunk => out.push(chunk), onStderr: chunk => err.push(chunk) })
     socket.on('data', (chunk: Buffer) => {
       try {
@@ -115,15 +116,13 @@ class ContainerLog {
         socket.destroy(error as Error)
       }
     })
-    socket.on('error', () => {})
     socket.once('close', () => {
       out.end()
       err.end()
     })
   }
+}
 
-  #say(stream: 'stdout' | 'stderr', text: string): void {
-    if (!channels.notice.hasSubscribers) return
-    channels.notice.publish({ level: 'info', text, fields: { server: this.#server, replica: this.#replica, stream } })
-  }
+function asIs(line: string): string {
+  return line
 }

@@ -17,6 +17,8 @@ export interface ContainerParts {
   readonly image: ReadyImage
   readonly labels: Readonly<Record<string, string>>
   readonly mounts: readonly Mount[]
+  /** Variables that tell where files with secrets are; the specification goes before. */
+  readonly fileEnv: Readonly<Record<string, string>>
   /** Variables with secrets; everybody who may ask the engine can see them. */
   readonly secretEnv: Readonly<Record<string, string>>
   /** As the engine knows it. */
@@ -90,7 +92,7 @@ function tmpfsOptions(bytes: number): string {
 }
 
 function environment(spec: ContainerSpec, parts: ContainerParts, user: string): string[] {
-  const own: Record<string, string> = { ...spec.env, ...parts.secretEnv }
+  const own: Record<string, string> = { ...parts.fileEnv, ...spec.env, ...parts.secretEnv }
   // Nobody's home is a folder that is not there; programs want one they can write to.
   const isHomeless = user === DEFAULT_USER && own.HOME === undefined && !parts.image.variables.has('HOME')
   if (isHomeless && spec.tmpfs['/tmp'] !== undefined) own.HOME = '/tmp'

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { nameProcess, type ProcessName } from '../process/process-table.ts'
 
 /** Labels by which containers, volumes and networks of ours are known. */
@@ -22,7 +23,7 @@ export async function labelsFor(whose: Ownership, replica: string): Promise<Reco
     [LABELS.instance]: whose.instance,
     [LABELS.server]: whose.server,
     [LABELS.replica]: replica,
-    [LABELS.owner]: writeOwner(await nameProcess(process.pid)),
+    [LABELS.owner]: await ownName(),
   }
 }
 
@@ -31,13 +32,22 @@ export function ownFilter({ instance, server }: Ownership): { label: string[] } 
   return { label: [`${LABELS.instance}=${instance}`, `${LABELS.server}=${server}`] }
 }
 
-function writeOwner(name: ProcessName | null): string {
-  return name === null ? '' : [name.pid, name.startTicks, name.bootId, name.namespace].join(' ')
+/** A process, and the host it is on: in a container, that is the container's short id unless somebody gave it a name. */
+export interface Owner {
+  readonly host: string
+  /** `null` where the system does not tell. */
+  readonly process: ProcessName | null
+}
+
+async function ownName(): Promise<string> {
+  const name = await nameProcess(process.pid)
+  return [hostname(), ...(name === null ? [] : [name.pid, name.startTicks, name.bootId, name.namespace])].join(' ')
 }
 
 /** @returns `null` = it does not say */
-export function readOwner(text: string | undefined): ProcessName | null {
-  const [pid = '', startTicks = '', bootId = '', namespace = ''] = (text ?? '').split(' ')
-  if (!/^\d+$/.test(pid) || !/^\d+$/.test(startTicks) || bootId === '') return null
-  return { pid: Number(pid), startTicks: Number(startTicks), bootId, namespace }
+export function readOwner(text: string | undefined): Owner | null {
+  const [host = '', pid = '', startTicks = '', bootId = '', namespace = ''] = (text ?? '').split(' ')
+  if (host === '') return null
+  if (!/^\d+$/.test(pid) || !/^\d+$/.test(startTicks) || bootId === '') return { host, process: null }
+  return { host, process: { pid: Number(pid), startTicks: Number(startTicks), bootId, namespace } }
 }

@@ -1,5 +1,6 @@
+import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isAlive } from '../process/process-table.ts'
+import { isAlive, nameProcess } from '../process/process-table.ts'
 import { type DockerEngine, unlessGone } from './engine.ts'
 import { EngineError, troubleOf } from './engine-error.ts'
 import { LABELS, type Ownership, ownFilter, readOwner } from './labels.ts'
@@ -9,7 +10,7 @@ const AGAIN_MS = 200
 
 /**
  * Removes containers and volumes of this instance and server that no living process owns: those of a proxy that was killed.
- * Other instances' are never touched, nor what this process or a living predecessor of it runs.
+ * Other instances' are never touched, nor what this process, or another living one with the same name, runs.
  * @returns how many containers were removed
  * @throws EngineError when the engine cannot be asked
  */
@@ -20,7 +21,7 @@ export async function reapContainers(engine: DockerEngine, whose: Ownership): Pr
   )
   let removed = 0
   for (const { Id, Labels } of found) {
-    if (await isOwned(Labels)) continue
+    if (await isOwned(engine, Labels)) continue
     const container = engine.docker.getContainer(Id)
     await insist(() => engine.call('remove container', () => container.remove({ force: true, v: true })))
     removed++
@@ -34,16 +35,38 @@ async function reapVolumes(engine: DockerEngine, whose: Ownership): Promise<void
     engine.docker.listVolumes({ filters: ownFilter(whose) as never }) as never
   const { Volumes } = await engine.call('list volumes', list)
   for (const { Name, Labels } of Volumes ?? []) {
-    if (await isOwned(Labels ?? {})) continue
+    if (await isOwned(engine, Labels ?? {})) continue
     const volume = engine.docker.getVolume(Name)
     await insist(() => engine.call('remove volume', () => volume.remove({ force: true })))
   }
 }
 
-/** In another pid namespace nobody can look: there the instance's name alone says that it was ours. */
-async function isOwned(labels: Readonly<Record<string, string>>): Promise<boolean> {
+/**
+ * Whether somebody has it, or may have it. A proxy with the same name may run on another machine, or in another container:
+ * such a one is dead when its host is ours, so that it was here before us, or when the engine knows that its container is.
+ */
+async function isOwned(engine: DockerEngine, labels: Readonly<Record<string, string>>): Promise<boolean> {
   const owner = readOwner(labels[LABELS.owner])
-  return owner !== null && (await isAlive(owner)) === true
+  if (owner === null) return false
+  if (owner.process !== null) {
+    const [isRunning, here] = await Promise.all([isAlive(owner.process), nameProcess(process.pid)])
+    if (isRunning === true) return true
+    if (here?.bootId === owner.process.bootId && here.namespace === owner.process.namespace) return false
+  }
+  if (owner.host === hostname()) return false
+  return CONTAINER_ID.test(owner.host) ? runs(engine, owner.host) : true
+}
+
+/** The host name of a container that was given none. */
+const CONTAINER_ID = /^[0-9a-f]{12}$/
+
+async function runs(engine: DockerEngine, container: string): Promise<boolean> {
+  try {
+    return (await engine.call('inspect container', () => engine.docker.getContainer(container).inspect())).State.Running
+  } catch (error) {
+    if (troubleOf(error) === 'missing') return false
+    throw error
+  }
 }
 
 /** A container in the middle of its end says "conflict" for a moment. */

@@ -143,6 +143,12 @@ function holderOptions(
   }
 }
 
+/** `github_token` -> `GITHUB_TOKEN_FILE=/run/secrets/github_token`, as most images understand it. */
+export function fileVariables(names: Iterable<string>): Record<string, string> {
+  const variable = (name: string): string => `${name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}_FILE`
+  return Object.fromEntries([...names].map(name => [variable(name), `${SECRETS_DIR}/${name}`]))
+}
+
 function checkFiles(files: ReadonlyMap<string, Uint8Array>): void {
   let total = 0
   for (const [name, data] of files) {

@@ -8,7 +8,7 @@ import type { Images, ReadyImage } from './images.ts'
 import { LABELS, labelsFor, type Ownership } from './labels.ts'
 import { dropNetwork, ensureNetwork, networkOf } from './network.ts'
 import { RunningContainer } from './running.ts'
-import { SecretFiles } from './secret-files.ts'
+import { fileVariables, SecretFiles } from './secret-files.ts'
 import { checkedMounts } from './volumes.ts'
 
 /** A server's secrets, as they are when one of its containers starts. */
@@ -32,6 +32,8 @@ export interface ContainerOptions {
   readonly allowedHostPaths: readonly string[]
   /** Asked at each start. */
   readonly secrets: () => Promise<ContainerSecrets>
+  /** Takes secrets out of what a server prints over HTTP. Default: leaves it as it is. */
+  readonly redact?: (line: string) => string
 }
 
 /** A container that runs. */
@@ -133,6 +135,7 @@ class Start {
       image: this.#image,
       labels,
       mounts,
+      fileEnv: fileVariables(this.#secrets.files.keys()),
       secretEnv: this.#secrets.env,
       network: network.name,
       isPublished: network.isPublished,

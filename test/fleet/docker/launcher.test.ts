@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { hostname } from 'node:os'
 import { describe, it, type TestContext } from 'node:test'
 import type { ContainerInspectInfo } from 'dockerode'
 import { ContainerLauncher } from '../../../proxy/fleet/docker/container-launcher.ts'
@@ -7,7 +8,7 @@ import { enginePlace } from '../../../proxy/fleet/docker/engine-place.ts'
 import { LABELS } from '../../../proxy/fleet/docker/labels.ts'
 import { type ContainerOptions, NO_SECRETS } from '../../../proxy/fleet/docker/start.ts'
 import { type Instance, LaunchError } from '../../../proxy/fleet/launcher.ts'
-import { channels, type Notice } from '../../../proxy/observe/channels.ts'
+import { channels, type Output } from '../../../proxy/observe/channels.ts'
 import {
   containerOptions,
   containerSpec,
@@ -98,12 +99,13 @@ describe('a container over HTTP', NEEDS_DOCKER, () => {
   })
 
   it('logs with server and replica', async t => {
-    const notices = listen(t)
-    const instance = await launch(containerOptions(t, await httpSpec()))
-    await call(instance, 'say', { text: 'to the log' })
-    await until(() => notices.some(one => one.text === 'to the log'), 'a line in the log')
-    const { fields } = notices.find(one => one.text === 'to the log') as Notice
-    assert.deepEqual(fields, { server: 'kb', replica: instance.id, stream: 'stderr' })
+    const outputs = listen(t)
+    const redact = (line: string): string => line.replace('hunter2', '***')
+    const instance = await launch(containerOptions(t, await httpSpec(), { redact }))
+    await call(instance, 'say', { text: 'to the log: hunter2' })
+    await until(() => outputs.some(one => one.line.startsWith('to the log')), 'a line in the log')
+    assert.deepEqual(outputs.at(-1), { server: 'kb', replica: instance.id, line: 'to the log: ***' })
+    assert.equal(outputs[0]?.line, 'listening', 'its standard output, too')
   })
 
   it('tells what it uses, and how it ended', async t => {
@@ -183,18 +185,32 @@ describe('reaping', NEEDS_DOCKER, () => {
     assert.equal(await call(alive, 'read', { path: '/run/secrets/token' }), 'x')
     assert.equal(await new ContainerLauncher(mine).reap(), 0)
   })
+
+  it('leaves alone what a proxy with the same name may run elsewhere', async t => {
+    const options = containerOptions(t, await httpSpec())
+    const owner = (host: string): string => `${host} 7 7 00000000-0000-0000-0000-000000000000 pid:[7]`
+    const proxy = await orphan(containerOptions(t, options.spec))
+    const kept = [await orphan(options, owner('other-machine')), await orphan(options, owner(proxy.slice(0, 12)))]
+    await orphan(options, owner('0123456789ab'))
+    assert.equal(await new ContainerLauncher(options).reap(), 1, 'the one whose proxy was in a container that is gone')
+    assert.deepEqual((await ownContainers(options)).map(one => one.Id).toSorted(), kept.toSorted())
+  })
 })
 
+/** A process that ended before the machine began. */
+const DEAD = `${hostname()} 1 1 00000000-0000-0000-0000-000000000000 pid:[1]`
+
 /** A container as a killed proxy leaves it: it runs, and its owner does not. */
-async function orphan({ engine, whose, spec }: ContainerOptions): Promise<void> {
+async function orphan({ engine, whose, spec }: ContainerOptions, owner = DEAD): Promise<string> {
   const Labels = {
     [LABELS.instance]: whose.instance,
     [LABELS.server]: whose.server,
-    [LABELS.owner]: '1 1 00000000-0000-0000-0000-000000000000 pid:[1]',
+    [LABELS.owner]: owner,
   }
-  await (
-    await engine.docker.createContainer({ Image: spec.image, Labels, HostConfig: { NetworkMode: 'none' } })
-  ).start()
+  const options = { Image: spec.image, Labels, HostConfig: { NetworkMode: 'none' } }
+  const container = await engine.docker.createContainer(options)
+  await container.start()
+  return container.id
 }
 
 function launch(options: ContainerOptions, id = replicaId()): Promise<Instance> {
@@ -241,10 +257,10 @@ function isNotYet(error: unknown): boolean {
   return ['ECONNREFUSED', 'ECONNRESET', 'UND_ERR_SOCKET'].includes(code)
 }
 
-function listen(t: TestContext): Notice[] {
-  const notices: Notice[] = []
-  const take = (notice: unknown): void => void notices.push(notice as Notice)
-  channels.notice.subscribe(take)
-  t.after(() => void channels.notice.unsubscribe(take))
-  return notices
+function listen(t: TestContext): Output[] {
+  const outputs: Output[] = []
+  const take = (output: unknown): void => void outputs.push(output as Output)
+  channels.output.subscribe(take)
+  t.after(() => void channels.output.unsubscribe(take))
+  return outputs
 }

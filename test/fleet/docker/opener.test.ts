@@ -114,6 +114,7 @@ describe('a container over stdio', NEEDS_DOCKER, () => {
     const options = containerOptions(t, await stdioSpec(), { secrets: async () => secrets })
     const server = await Server.open(options)
     assert.equal(await server.call('read', { path: '/run/secrets/token' }), 'hunter2\n')
+    assert.equal(await server.call('env', { name: 'TOKEN_FILE' }), '/run/secrets/token')
     assert.equal(await server.call('env', { name: 'LEVEL' }), 'swordfish')
     assert.match(await server.fail('write', { path: '/run/secrets/other' }), /EROFS/)
     const mounts = await server.call('read', { path: '/proc/mounts' })

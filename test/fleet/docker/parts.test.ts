@@ -176,6 +176,7 @@ describe('what a container is made of', () => {
     image: { reference: 'kb', user: '', variables: new Set(['PATH']) },
     labels: { 'sluice.server': 'kb' },
     mounts: [],
+    fileEnv: { KEY_FILE: '/k', B: 'b' },
     secretEnv: { TOKEN: 'x' },
     network: 'none',
     isPublished: false,
@@ -184,10 +185,10 @@ describe('what a container is made of', () => {
   it('has a home to write to, where nobody says otherwise', () => {
     const env = (image: object, given: Record<string, string>): readonly string[] =>
       createOptions({ ...containerSpec('kb'), env: given }, { ...parts, image: { ...parts.image, ...image } }).Env ?? []
-    assert.deepEqual(env({}, { A: '1' }), ['A=1', 'TOKEN=x', 'HOME=/tmp'])
-    assert.deepEqual(env({}, { HOME: '/h' }), ['HOME=/h', 'TOKEN=x'])
-    assert.deepEqual(env({ variables: new Set(['HOME']) }, {}), ['TOKEN=x'])
-    assert.deepEqual(env({ user: '1000' }, {}), ['TOKEN=x'])
+    assert.deepEqual(env({}, { B: '1' }), ['KEY_FILE=/k', 'B=1', 'TOKEN=x', 'HOME=/tmp'])
+    assert.deepEqual(env({}, { HOME: '/h' }), ['KEY_FILE=/k', 'B=b', 'HOME=/h', 'TOKEN=x'])
+    assert.deepEqual(env({ variables: new Set(['HOME']) }, { HOME: '' }), ['KEY_FILE=/k', 'B=b', 'HOME=', 'TOKEN=x'])
+    assert.deepEqual(env({ user: '1000' }, {}), ['KEY_FILE=/k', 'B=b', 'TOKEN=x'])
   })
 
   it('is told by its fingerprint, whatever the order of keys', () => {
