@@ -66,6 +66,13 @@ export interface Output {
   readonly line: string
 }
 
+/** Something that the guards of a server did: a retry, a refusal, a circuit that opened. */
+export interface Guarded {
+  readonly server: string
+  /** One of a few fixed words. */
+  readonly event: string
+}
+
 /**
  * Diagnostics channels: the hot files publish, `observe` subscribes, nobody imports log or metrics. Publishing costs
  * one boolean (`hasSubscribers`) when nobody listens.
@@ -81,5 +88,6 @@ export const channels = {
   /** Kept by the fleet for `sluice server logs`, and written into the log. */
   output: channel('sluice:output') as Channel<unknown, Output>,
   fleet: channel('sluice:fleet') as Channel<unknown, FleetEvent>,
+  guarded: channel('sluice:guarded') as Channel<unknown, Guarded>,
   counted: channel('sluice:counted') as Channel<unknown, Counted>,
 } as const

@@ -48,6 +48,11 @@ export function createFamilies(max: number) {
     ),
     generation: gauge('sluice_policy_generation', '', 'Number of the policy in use; 1 = the first.', 'max'),
     replicas: gauge('sluice_replicas', 'server state', 'Replicas by state; the largest number a worker sees.', 'max'),
+    guarded: counter(
+      'sluice_upstream_events_total',
+      'server event',
+      'Retries, refusals, circuits opened, and the like.',
+    ),
     waiting: gauge('sluice_upstream_waiting_requests', 'server', 'Requests that wait for a replica or for room.'),
     activeServers: gauge('sluice_active_mcp_servers', '', 'MCP servers that have a reachable replica.', 'max'),
   }

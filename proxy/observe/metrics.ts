@@ -1,4 +1,4 @@
-import { type Counted, channels, type ExchangeEnd, type Refusal, type Reload } from './channels.ts'
+import { type Counted, channels, type ExchangeEnd, type Guarded, type Refusal, type Reload } from './channels.ts'
 import { ExchangeMetrics } from './exchange-metrics.ts'
 import {
   type FamilySnapshot,
@@ -59,6 +59,7 @@ export class Metrics {
   readonly #onRefusal: Listener
   readonly #onReload: Listener
   readonly #onCounted: Listener
+  readonly #onGuarded: Listener
 
   constructor(options: MetricsOptions) {
     this.#options = options
@@ -71,6 +72,7 @@ export class Metrics {
     this.#onRefusal = refusal => this.#families.refusals.get((refusal as Refusal).code).value++
     this.#onReload = reload => this.#reload(reload as Reload)
     this.#onCounted = counted => this.#own.count(counted as Counted)
+    this.#onGuarded = guarded => this.#guarded(guarded as Guarded)
   }
 
   /** Subscribes. A second call does nothing new. */
@@ -82,6 +84,7 @@ export class Metrics {
     channels.refusal.subscribe(this.#onRefusal)
     channels.reload.subscribe(this.#onReload)
     channels.counted.subscribe(this.#onCounted)
+    channels.guarded.subscribe(this.#onGuarded)
   }
 
   /** Unsubscribes; what was counted stays. */
@@ -92,6 +95,7 @@ export class Metrics {
     channels.refusal.unsubscribe(this.#onRefusal)
     channels.reload.unsubscribe(this.#onReload)
     channels.counted.unsubscribe(this.#onCounted)
+    channels.guarded.unsubscribe(this.#onGuarded)
   }
 
   snapshot(): MetricsSnapshot {
@@ -123,6 +127,10 @@ export class Metrics {
     }
     this.#families.policyReloads.get(result).value++
     if (reload.ok) this.#families.generation.get().value = reload.generation
+  }
+
+  #guarded({ server, event }: Guarded): void {
+    this.#families.guarded.get(server, event).value++
   }
 
   #replicas(states: ReplicaStates): void {
