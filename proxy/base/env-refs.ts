@@ -114,7 +114,10 @@ function fromFile(name: string, env: NodeJS.ProcessEnv, out: Collected): string 
   if (file === undefined || file === '') return null
   out.files.push(file)
   try {
-    const { size } = statSync(file)
+    const found = statSync(file)
+    // A device or a pipe may never end.
+    if (!found.isFile()) throw new Error('not a regular file')
+    const { size } = found
     if (size > MAX_VALUE_BYTES) throw new Error(`${size} bytes, expected at most ${MAX_VALUE_BYTES}`)
     return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
   } catch (error) {

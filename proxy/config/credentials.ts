@@ -113,14 +113,15 @@ class Reader {
     const shared = use === undefined ? undefined : this.#shared[use]
     return shared === undefined
       ? own
-      : over(own, this.#part(shared, ['credentials', 'shared', use as string], use as string))
+      : over(own, this.#part(shared, ['credentials', 'shared', use as string], sharedName(use as string)))
   }
 
   #sharedValues(name: string, shared: RawShared): { env: ReplicaValueSpec[]; files: ReplicaValueSpec[] } {
     const path = ['credentials', 'shared', name]
+    const secret = sharedName(name)
     return {
-      env: [...this.#values('env', shared.env, path, name), ...this.#namedEnv(shared, path, name)],
-      files: this.#values('files', shared.files, path, name),
+      env: [...this.#values('env', shared.env, path, secret), ...this.#namedEnv(shared, path, secret)],
+      files: this.#values('files', shared.files, path, secret),
     }
   }
 
@@ -178,6 +179,11 @@ class Reader {
     if (scheme === 'secret') return { from: 'secret', prefix: before, name: rest }
     return { from: 'file', prefix: before, path: resolve(this.#baseDir, rest) }
   }
+}
+
+/** Never the name of a server's own credential: no server can be called `shared` here, and none has a slash in its name. */
+function sharedName(name: string): string {
+  return `shared/${name}`
 }
 
 const WHOLE_VARIABLE = /^\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-.*)?\}$/s

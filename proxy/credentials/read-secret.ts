@@ -81,14 +81,17 @@ export class SecretReader {
   async #file(path: string): Promise<Buffer> {
     this.files.add(path)
     try {
-      const { size } = await stat(path)
+      const found = await stat(path)
+      // A device or a pipe may never end.
+      if (!found.isFile()) throw new SecretError(`${path}: ${found.isDirectory() ? 'a folder' : 'not a regular file'}`)
+      const { size } = found
       if (size > MAX_SECRET_BYTES)
         throw new SecretError(`${path}: ${size} bytes, a secret has at most ${MAX_SECRET_BYTES}`)
       return await readFile(path)
     } catch (error) {
       if (error instanceof SecretError) throw error
       const { code } = error as NodeJS.ErrnoException
-      const why = { ENOENT: 'no such file', EACCES: 'no permission to read it', EISDIR: 'a folder' }[code ?? '']
+      const why = { ENOENT: 'no such file', EACCES: 'no permission to read it' }[code ?? '']
       throw new SecretError(`${path}: ${why ?? code ?? 'cannot be read'}`)
     }
   }

@@ -199,7 +199,7 @@ describe('credentials on the wire', () => {
     assert.equal(line.client_id, 'other')
     assert.deepEqual(line.secrets, [
       { name: 's', used_for: 'upstream header x-own' },
-      { name: 'gh', used_for: 'upstream header x-org, authorization' },
+      { name: 'shared/gh', used_for: 'upstream header x-org, authorization' },
     ])
     assert.doesNotMatch(text, /planted/)
   })

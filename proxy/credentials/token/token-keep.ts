@@ -12,7 +12,7 @@ export interface KeptToken {
   readonly refreshToken: string
   /** Milliseconds since the epoch; `null` = not told. */
   readonly expiresAt: number | null
-  /** Digest of the refresh token that the configuration names: with another one, all this counts for nothing. */
+  /** Digest of endpoint and refresh token as the configuration names them: with others, all this counts for nothing. */
   readonly seed: string
 }
 
@@ -54,6 +54,9 @@ async function read(store: SecretStore, name: string): Promise<Buffer | null> {
   }
 }
 
-export function seedOf(refreshToken: string): string {
-  return createHash('sha256').update('sluice token seed\0').update(refreshToken).digest('hex')
+/** Tells whether a kept token comes from this endpoint and this first refresh token. */
+export function seedOf(url: string, refreshToken: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify(['sluice token seed', url, refreshToken]))
+    .digest('hex')
 }

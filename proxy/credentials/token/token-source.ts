@@ -91,7 +91,7 @@ export class TokenSource {
     if (this.#running !== null || this.#closed) return
     const { refreshToken } = this.spec
     try {
-      const seed = refreshToken === null ? '' : seedOf(await this.#options.reader().text(refreshToken))
+      const seed = refreshToken === null ? '' : seedOf(this.spec.url, await this.#options.reader().text(refreshToken))
       if (seed !== this.#seed) await this.start()
       else if (this.failure !== '') void this.#fetch()
     } catch (error) {
@@ -123,7 +123,7 @@ export class TokenSource {
     const { spec, keep } = this.#options
     const reader = this.#options.reader()
     const configured = spec.refreshToken === null ? '' : await reader.text(spec.refreshToken)
-    this.#seed = configured === '' ? '' : seedOf(configured)
+    this.#seed = configured === '' ? '' : seedOf(spec.url, configured)
     const kept = configured === '' ? null : await keep.load(spec.name)
     if (kept?.seed === this.#seed) {
       this.#begun = true

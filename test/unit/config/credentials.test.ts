@@ -66,11 +66,11 @@ describe('credentials in sluice.yaml', () => {
     ['  github: { api_key: "${TOKEN}" }', 'x-api-key: text:ghp_planted (github)'],
     ['  github: { username: me, password: secret:p }', 'authorization: text:me:secret:p (github)'],
     ['  github: { headers: { a: "${TRICKY}" } }', 'a: text:secret:not-a-name (github)'],
-    ['  shared: { key: { api_key: "${TOKEN}" } }\n  github: key', 'x-api-key: text:ghp_planted (key)'],
+    ['  shared: { key: { api_key: "${TOKEN}" } }\n  github: key', 'x-api-key: text:ghp_planted (shared/key)'],
     [
       '  shared: { key: { headers: { a: "1", b: "2" } } }\n  github: { use: key, headers: { A: own } }',
       'a: text:own (github)',
-      'b: text:2 (key)',
+      'b: text:2 (shared/key)',
     ],
   ]
   for (const [yaml, ...expected] of forms) {
@@ -94,6 +94,17 @@ describe('credentials in sluice.yaml', () => {
       [`A=file:${dir}/a`, 'CONNECTION_STRING=text:pg://x', 'DATABASE_URL=text:pg://x'],
     )
     assert.match(config.warnings[0]?.text ?? '', /Sluice does not start this server/)
+  })
+
+  it('a shared token is another one than that of a server of the same name', () => {
+    const oauth = (id: string): string => `oauth: { token_url: https://a/t, client_id: ${id}, client_secret: x }`
+    const { servers } = load(
+      `  shared: { github: { ${oauth('one')} } }\n  github: { ${oauth('two')} }\n  search: github`,
+    ).credentials
+    assert.deepEqual(
+      ['github', 'search'].map(name => servers.get(name)?.everybody.token?.name),
+      ['github', 'shared/github'],
+    )
   })
 
   it('a token that is renewed takes the place of the one to begin with', () => {
