@@ -26,12 +26,15 @@ export const BRIDGE_PATH = '/mcp'
 const TICK_MS = 15_000
 /** Ended sessions whose reason is remembered, for a clear 404. */
 const REMEMBERED_ENDS = 1_000
+/** Sessions of a shared process at a time. */
+const MAX_SHARED_SESSIONS = 10_000
 /** How long a process may take to answer a check of its health. */
 const CHECK_MS = 5_000
 
 /** A stdio server as a Streamable HTTP endpoint on a unix socket, for every era. */
 export class Bridge implements RequestHandler, SessionKeeper {
   readonly maxBodyBytes: number
+  readonly tooLarge: string
   readonly processes: Processes
   readonly listener: Listener
   private readonly context: BridgeContext
@@ -45,6 +48,8 @@ export class Bridge implements RequestHandler, SessionKeeper {
 
   constructor(context: BridgeContext, socketPath: string, memory: EraMemory, onGiveUp: (reason: string) => void) {
     this.maxBodyBytes = context.spec.maxLineBytes
+    const limit = `the message is larger than max_line_bytes (${this.maxBodyBytes})`
+    this.tooLarge = errorAnswer('', 'message_too_large', limit, null, false).toString()
     this.context = context
     this.processes = new Processes(context, onGiveUp)
     this.modern = new Modern(context, this.processes)
@@ -140,6 +145,10 @@ export class Bridge implements RequestHandler, SessionKeeper {
   /** `initialize` of a legacy client: begins a session, with or without a process of its own. */
   private initialize(exchange: Exchange, envelope: Envelope, body: Buffer): void {
     if (this.context.spec.era === 'modern') return this.refuseLegacy(exchange, envelope)
+    if ((this.shared?.sessions.size ?? 0) >= MAX_SHARED_SESSIONS) {
+      const text = `${this.context.server} has ${MAX_SHARED_SESSIONS} sessions`
+      return refuse(exchange, 200, 'overloaded', text, envelope.idText)
+    }
     const id = randomBytes(18).toString('base64url')
     const session = this.shared === null ? this.openExclusive(id) : this.shared.open(id).session
     const call = new Call(exchange, session, envelope, body, false)

@@ -137,9 +137,8 @@ export class Modern implements PipeOwner, CallHolder, Claim {
   onEnded(pipe: Pipe): void {
     if (this.pipe !== pipe) return
     this.pipe = null
-    const calls = this.subscriptions.pending()
-    if (calls.length === 0 && this.waiting.length === 0) return
-    this.waiting.push(...calls)
-    this.claim()
+    this.waiting.push(...this.subscriptions.pending())
+    // One that worked is started again at once; one that never did, by the next request.
+    if (this.waiting.length > 0 || (pipe.heard && !pipe.stopping)) this.claim()
   }
 }

@@ -11,6 +11,8 @@ const NOTHING = Buffer.alloc(0)
 export interface RequestHandler {
   /** Largest body; a request with a larger one is refused with 413. */
   readonly maxBodyBytes: number
+  /** The JSON that goes with the 413. */
+  readonly tooLarge: string
   /** One whole request; `body` is a view, valid for the rest of this turn of the event loop. */
   onExchange(connection: Connection, head: RequestHead, body: Buffer): void
   onClosed(connection: Connection): void
@@ -67,10 +69,11 @@ export class Connection {
       return
     }
     this.held = NOTHING
-    if (end < 0 || end > MAX_HEAD_BYTES) return this.refuse(431)
+    if (end < 0 || end > MAX_HEAD_BYTES) return this.refuse(431, '')
     const head = readHead(bytes, 0, end)
-    if (typeof head === 'number') return this.refuse(head)
-    if (head.contentLength > this.handler.maxBodyBytes) return this.refuse(413)
+    if (typeof head === 'number') return this.refuse(head, '')
+    const { maxBodyBytes, tooLarge } = this.handler
+    if (head.contentLength > maxBodyBytes) return this.refuse(413, tooLarge)
     const rest = bytes.subarray(end + HEAD_END.length)
     if (rest.length >= head.contentLength) {
       this.run(head, rest)
@@ -99,8 +102,10 @@ export class Connection {
     this.handler.onExchange(this, head, body)
   }
 
-  private refuse(status: number): void {
-    this.socket.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+  private refuse(status: number, body: string): void {
+    const type = body === '' ? '' : 'content-type: application/json\r\n'
+    const length = `content-length: ${Buffer.byteLength(body)}\r\n`
+    this.socket.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\n${type}${length}\r\n${body}`)
     this.socket.removeAllListeners('data')
     this.socket.resume()
   }
@@ -144,6 +149,11 @@ export class Connection {
 
   destroy(): void {
     this.socket.destroy()
+  }
+
+  /** Ends it once everything is written. */
+  finish(): void {
+    this.socket.destroySoon()
   }
 
   private onDrain(): void {

@@ -19,6 +19,7 @@ export class Listener {
     const { connections } = this
     const own: RequestHandler = {
       maxBodyBytes: handler.maxBodyBytes,
+      tooLarge: handler.tooLarge,
       onExchange: (connection, head, body) => handler.onExchange(connection, head, body),
       onClosed(connection) {
         connections.delete(connection)
@@ -46,7 +47,7 @@ export class Listener {
 
   /** Ends all connections and removes the socket. */
   close(): Promise<void> {
-    for (const connection of this.connections) connection.destroy()
+    for (const connection of this.connections) connection.finish()
     return new Promise(resolve => {
       this.server.close(() => {
         rmSync(this.path, { force: true })
