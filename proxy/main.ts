@@ -4,14 +4,13 @@ import { formatDiagnostic } from './base/diagnostic.ts'
 import { PendingRequests } from './chain/pending.ts'
 import type { RelayServices } from './chain/ports.ts'
 import { ToolTable } from './chain/tool-table.ts'
-import type { Config, ServerConfig } from './config/config.ts'
+import type { Config } from './config/config.ts'
 import { LocalCredentials } from './credentials/local-credentials.ts'
 import type { CredentialTable } from './credentials/shown.ts'
 import { Downstream } from './downstream/http.ts'
 import { Identity, type IdentityOptions } from './downstream/identity.ts'
 import { createListener, type Listener } from './downstream/listener.ts'
 import { isLoopbackHost, OriginGuard } from './downstream/origin-guard.ts'
-import type { ServerRoute } from './downstream/services.ts'
 import { loadSessionKey, SessionSealer } from './downstream/session.ts'
 import { startAccessLog } from './observe/access-log.ts'
 import { type Admin, createAdmin, type Readiness } from './observe/admin.ts'
@@ -27,9 +26,12 @@ import { Registry } from './policy/registry.ts'
 import { PolicyReloader } from './policy/reload.ts'
 import { Onlookers } from './shadow/onlookers.ts'
 import { type OwnStore, openStore } from './store/open.ts'
-import { CredentialedUpstream } from './upstream/credentialed.ts'
-import { ReplicaPool } from './upstream/pool.ts'
+import type { ReplicaPool } from './upstream/pool.ts'
 import { Reachability } from './upstream/reachability.ts'
+import type { FleetLink, ServerPlaces } from './upstream/replica-table.ts'
+import { FleetRunner } from './wiring/fleet-runner.ts'
+import { forwardingLink, SILENT_LINK } from './wiring/links.ts'
+import { ServerSet } from './wiring/server-set.ts'
 
 export interface SluiceOptions {
   readonly config: Config
@@ -52,6 +54,10 @@ export interface SluiceOptions {
   readonly credentials?: CredentialTable
   /** In place of the configuration's: what workers share without Redis. */
   readonly store?: OwnStore
+  /** Replicas that another process runs or finds. Default: this one does. */
+  readonly fleet?: { readonly link: FleetLink; readonly tables: readonly ServerPlaces[] }
+  /** Told when a configuration that was read again is in use. */
+  readonly onConfig?: (config: Config) => void
 }
 
 /** A running proxy. */
@@ -68,6 +74,8 @@ export interface Sluice {
   reloadPolicy(): Promise<boolean>
   /** Takes no new requests, lets running ones end within the limit (default: `timeouts.drain`), then closes. */
   drain(timeoutMs?: number): Promise<void>
+  /** Takes what another process says about the replicas of a server. */
+  replicas(table: ServerPlaces): void
   /** Answers somebody at the control socket, whoever holds that. Bound to this proxy. */
   readonly control: (ask: ControlAsk) => Promise<ControlAnswer>
   /** Ends everything now. */
@@ -93,6 +101,7 @@ export async function startSluice(options: SluiceOptions): Promise<Sluice> {
 /** How long interceptors may take to close. */
 const CLOSE_LIMIT_MS = 5000
 const FIRST_WORKER = '1'
+const NO_SECRETS = { replicaSecrets: () => ({ env: {}, files: new Map() }), onReplicaChange: () => () => {} }
 const DRAINING: Readiness = { ready: false, reasons: ['shutting down'] }
 
 class RunningSluice implements Sluice {
@@ -102,8 +111,9 @@ class RunningSluice implements Sluice {
   readonly #tools = new ToolTable()
   readonly #identity: Identity
   readonly #metrics: Metrics
-  readonly #pools: readonly ReplicaPool[]
-  readonly #reach: Reachability
+  readonly #reach = new Reachability(() => this.#servers.targets)
+  #servers!: ServerSet
+  #fleet: FleetRunner | null = null
   /** What the last compilation read; in use once it succeeded. */
   #candidate: Config
   #store!: OwnStore
@@ -126,13 +136,12 @@ class RunningSluice implements Sluice {
     this.#log = options.log ?? silentLog()
     this.#candidate = config
     this.#identity = new Identity(identityOptions(config))
-    this.#pools = config.servers.map(server => createPool(server, config))
-    this.#reach = new Reachability(config.servers)
     this.#metrics = new Metrics({
       version: options.version ?? '',
       worker: options.worker ?? '',
-      replicas: () => this.#pools.map(pool => pool.states()),
-      activeServers: () => this.#pools.filter(pool => pool.ready).length,
+      replicas: () => this.#servers.pools.map(pool => pool.states()),
+      activeServers: () => this.#servers.pools.filter(pool => pool.ready).length,
+      fleet: () => this.#fleet?.fleet.list() ?? [],
       policyGeneration: () => this.#reloader.source.current.generation,
     })
   }
@@ -154,7 +163,7 @@ class RunningSluice implements Sluice {
       ...this.#onlookers.routes,
     ])
     // After the listener and before the policy, which waits for the last exchange to end.
-    for (const pool of this.#pools) this.#stack.defer(() => pool.destroy())
+    await this.#openServers()
     this.#admin = await this.#openAdmin()
     const downstream = this.#createDownstream(new SessionSealer(key))
     this.#downstream = downstream
@@ -241,7 +250,7 @@ class RunningSluice implements Sluice {
     return {
       files: config.policies,
       inline: config.inlinePolicies,
-      servers: this.#options.config.servers.map(server => server.name),
+      servers: config.servers.map(server => server.name),
       registry: await Registry.load({ dirs: interceptorDirs, modules: interceptorModules, baseDir }),
       services: {
         clock: systemClock,
@@ -284,7 +293,8 @@ class RunningSluice implements Sluice {
     if (!isOurs) return
     this.#tellWarnings()
     if (now === before) return
-    void this.#ownCredentials?.apply(now.credentials)
+    void this.#changeServers(now)
+    this.#options.onConfig?.(now)
     this.#identity.replace(identityOptions({ ...now, listen: before.listen }))
     const fixed = restartKeys(before, now)
     if (fixed.length === 0) return
@@ -297,6 +307,41 @@ class RunningSluice implements Sluice {
     const { worker = FIRST_WORKER } = this.#options
     if (worker !== FIRST_WORKER) return
     for (const warning of this.#reloader.policy.warnings) this.#log.warn({}, formatDiagnostic(warning))
+  }
+
+  /** Pools for all servers, and what runs their replicas where that is done here. Replicas end after the pools. */
+  async #openServers(): Promise<void> {
+    const { config, fleet: elsewhere } = this.#options
+    const link = forwardingLink(elsewhere?.link ?? SILENT_LINK)
+    const servers = new ServerSet({ config, link, credentials: this.#credentials })
+    this.#servers = servers
+    for (const table of elsewhere?.tables ?? []) servers.take(table)
+    if (elsewhere === undefined) {
+      const secrets = this.#ownCredentials ?? NO_SECRETS
+      const fleet = await FleetRunner.open({ config, secrets, onPlaces: table => servers.take(table) })
+      this.#stack.defer(() => fleet.close())
+      link.target = fleet.fleet.link(FIRST_WORKER)
+      this.#fleet = fleet
+    }
+    this.#stack.defer(() => servers.destroy())
+  }
+
+  replicas(table: ServerPlaces): void {
+    this.#servers.take(table)
+  }
+
+  /** What has changed is taken over, server by server; what runs goes on. */
+  async #changeServers(config: Config): Promise<void> {
+    await this.#ownCredentials?.apply(config.credentials)
+    if (this.#closed !== null) return
+    this.#servers.apply(config)
+    this.#downstream.setRoutes(this.#servers.routes)
+    try {
+      await this.#fleet?.apply(config)
+    } catch (error) {
+      const text = 'replicas stay as they were'
+      channels.notice.publish({ level: 'error', text, fields: { error: error instanceof Error ? error.message : '' } })
+    }
   }
 
   #createDownstream(sessions: SessionSealer): Downstream {
@@ -316,10 +361,7 @@ class RunningSluice implements Sluice {
     const { allowedHosts, allowedOrigins, limits, timeouts } = config
     const guard = new OriginGuard({ loopback: isLoopbackHost(config.listen.host), allowedHosts, allowedOrigins })
     const services = { relay, sessions, identity: this.#identity, guard, limits, stallMs: timeouts.stallMs }
-    return new Downstream(
-      services,
-      config.servers.map((server, at) => routeOf(server, this.#pools[at] as ReplicaPool, this.#credentials)),
-    )
+    return new Downstream(services, this.#servers.routes)
   }
 
   async #openCredentials(): Promise<CredentialTable> {
@@ -340,7 +382,7 @@ class RunningSluice implements Sluice {
       live: () => true,
       ready: () => this.ready(),
       metrics: () => this.#metrics.render(),
-      servers: () => this.#pools.map(describePool),
+      servers: () => this.#servers.pools.map(pool => describeServer(pool, this.#fleet)),
     })
     this.#stack.defer(() => opened.close())
     return opened
@@ -359,26 +401,11 @@ function silentLog(): Log {
   return createLog({ level: 'silent', format: 'json', destination: { write: () => true } })
 }
 
-function createPool(server: ServerConfig, config: Config): ReplicaPool {
-  const pool = new ReplicaPool(server.name, {
-    connections: server.connections,
-    connectTimeoutMs: config.timeouts.connectMs,
-    maxHeaderBytes: config.limits.maxHeaderBytes,
-    settings: server.upstream,
-    link: null,
-  })
-  const places = server.urls.map(url => ({ id: url, url, socketPath: '', state: 'ready' as const }))
-  pool.update({ server: server.name, places, coming: false, reason: '' })
-  return pool
-}
-
-function routeOf(server: ServerConfig, pool: ReplicaPool, credentials: CredentialTable): ServerRoute {
-  const upstream = new CredentialedUpstream(pool, server.name, credentials.server(server.name))
-  return { name: server.name, upstream, forwardAuthorization: server.forwardAuthorization, headers: server.headers }
-}
-
-function describePool(pool: ReplicaPool): Json {
-  return { name: pool.name, ready: pool.ready, replicas: pool.list() as unknown as Json }
+/** What the pool sees, and, where this process runs the replicas, what the fleet knows. */
+function describeServer(pool: ReplicaPool, runner: FleetRunner | null): Json {
+  const status = runner?.fleet.status(pool.name) ?? null
+  const seen = { name: pool.name, ready: pool.ready, replicas: pool.list() as unknown as Json }
+  return status === null || status.source === 'static' ? seen : { ...seen, fleet: status as unknown as Json }
 }
 
 function identityOptions(config: Config): IdentityOptions {
@@ -421,7 +448,7 @@ const AT_START: Readonly<Record<string, (config: Config) => unknown>> = {
   store: config => config.store,
   timeouts: config => config.timeouts,
   shadow: config => config.shadow && { ...config.shadow, policies: [] },
-  servers: config => config.servers,
+  fleet: config => config.fleet,
 }
 
 function restartKeys(before: Config, now: Config): string[] {

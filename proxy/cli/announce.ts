@@ -7,7 +7,7 @@ export function announce(running: { url: string; adminUrl: string | null }, conf
   const { servers, policies, inlinePolicies, workers } = config
   for (const server of servers) {
     const url = `${running.url}/servers/${server.name}/mcp`
-    log.info({ server: server.name, url, replicas: server.urls.map(withoutQuery).join(' ') }, 'server')
+    log.info({ server: server.name, url, replicas: replicasText(server) }, 'server')
   }
   const policy =
     policies.length + inlinePolicies.length === 0 ? 'none: pass-through' : policies.join(' ') || config.file
@@ -45,8 +45,23 @@ function identityText({ clients, anonymous, trustClientId }: Config): string {
   return parts.join(', ') || 'none can get in'
 }
 
+/** Where they are, or what they come from; never arguments, which may be long. */
+function replicasText({ source }: ServerConfig): string {
+  switch (source.kind) {
+    case 'static':
+      return source.places.map(({ id }) => withoutQuery(id)).join(' ')
+    case 'dns':
+      return `dns ${source.name}`
+    case 'docker':
+      return `docker ${source.label || source.service}`
+    case 'process':
+      return `command ${source.command[0]} (${source.transport})`
+    case 'image':
+      return `image ${source.image}`
+  }
+}
+
 /** A query may hold a key. */
 function withoutQuery(url: string): string {
-  const { origin, pathname } = new URL(url)
-  return origin + pathname
+  return url.split('?', 1)[0] as string
 }

@@ -6,6 +6,7 @@ import { type Config, DEFAULTS, defaultConfig, type ServerConfig } from '../conf
 import { loadConfig } from '../config/load.ts'
 import { type Imported, readMcpJson } from '../config/mcp-json.ts'
 import { serversGiven } from '../config/resolve-servers.ts'
+import { NO_BRIDGE } from '../config/servers/bridge-keys.ts'
 import { LIFE_DEFAULTS, staticSource } from '../config/servers/source-keys.ts'
 import { UPSTREAM_DEFAULTS } from '../config/servers/upstream-keys.ts'
 import type { LogLevel } from './log-level.ts'
@@ -139,6 +140,7 @@ function withUrls(servers: readonly ServerConfig[], { urls, name, flags }: Setti
           urls,
           source: staticSource(urls),
           life: LIFE_DEFAULTS,
+          bridge: NO_BRIDGE,
           container: null,
           forwardAuthorization: forwards(flags),
           headers: [],

@@ -2,6 +2,7 @@ import type { Diagnostic } from '../base/diagnostic.ts'
 import type { HostPort } from '../base/host-port.ts'
 import type { YamlSource } from '../base/yaml-source.ts'
 import type { CredentialsSpec } from '../credentials/spec.ts'
+import type { BridgeSpec } from '../fleet/spec/bridge.ts'
 import type { ContainerSpec, FleetSettings } from '../fleet/spec/container.ts'
 import type { LifeSpec, Source } from '../fleet/spec.ts'
 import type { UpstreamSettings } from '../upstream/settings.ts'
@@ -19,6 +20,8 @@ export interface ServerConfig {
   readonly urls: readonly string[]
   readonly source: Source
   readonly life: LifeSpec
+  /** Where replicas speak over stdio. */
+  readonly bridge: BridgeSpec
   /** Where the source is an image; else `null`. */
   readonly container: ContainerSpec | null
   /** Whether the client's own `Authorization` header goes to the server. */

@@ -5,6 +5,7 @@ import { validate } from '../base/validate.ts'
 import { YamlSource } from '../base/yaml-source.ts'
 import type { ServerConfig } from './config.ts'
 import { configSchema, type RawConfig } from './schema.ts'
+import { resolveBridge } from './servers/bridge-keys.ts'
 import { resolveContainer } from './servers/container-keys.ts'
 import { resolveLife, resolveSource } from './servers/source-keys.ts'
 import { resolveUpstream } from './servers/upstream-keys.ts'
@@ -19,6 +20,7 @@ export function resolveServers(
     urls: server.urls ?? (server.url === undefined ? [] : [server.url]),
     source: resolveSource(server, absolute),
     life: resolveLife(server),
+    bridge: resolveBridge(server, { acquireTimeoutMs: server.acquire_timeout, maxWaiting: server.max_waiting }),
     container: resolveContainer(server, absolute),
     forwardAuthorization: server.forward_authorization,
     headers: server.headers,

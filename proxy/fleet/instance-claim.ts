@@ -155,6 +155,8 @@ async function reapDead(dir: string): Promise<number> {
     )
     if (!isOurs) continue
     reaped += await endChildren(state)
+    // What its children had been given in files.
+    await rm(join(dir, `${state.instance}.files`), { recursive: true, force: true })
     await rm(grave, { force: true })
   }
   return reaped
@@ -202,5 +204,6 @@ async function readState(path: string): Promise<InstanceState | null> {
 
 function isState(value: unknown): value is InstanceState {
   const { version, owner, token, children: list } = (value ?? {}) as Partial<InstanceState>
-  return version === 1 && typeof owner?.pid === 'number' && typeof token === 'string' && Array.isArray(list)
+  const isNamed = /^[a-z0-9-]+$/.test(String((value as Partial<InstanceState> | null)?.instance))
+  return isNamed && version === 1 && typeof owner?.pid === 'number' && typeof token === 'string' && Array.isArray(list)
 }

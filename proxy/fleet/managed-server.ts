@@ -197,11 +197,7 @@ export class ManagedServer implements ReplicaHost {
 
   /** Asks each instance what it uses; what is known stays with the replica. */
   async measure(): Promise<void> {
-    await Promise.all(
-      this.#replicas.map(async replica => {
-        replica.usage = (await replica.instance?.usage().catch(() => null)) ?? null
-      }),
-    )
+    await Promise.all(this.#replicas.map(replica => replica.measure()))
   }
 
   // What replicas ask of it.

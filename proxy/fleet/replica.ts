@@ -58,6 +58,9 @@ export class Replica {
   problem = ''
   failedChecks = 0
   usage: Usage | null = null
+  /** Processors in use between the last two measurements; -1 = not known. */
+  cpuCores = -1
+  #measuredAt = 0
   /** Workers that have nothing left to do on it. */
   readonly drainedBy = new Set<string>()
   readonly #host: ReplicaHost
@@ -134,6 +137,18 @@ export class Replica {
       void this.#end()
     }
     return this.gone
+  }
+
+  /** Asks the instance what it uses. */
+  async measure(): Promise<void> {
+    const usage = (await this.instance?.usage().catch(() => null)) ?? null
+    const now = this.#host.clock.monotonic()
+    const seconds = (now - this.#measuredAt) / 1000
+    const before = this.usage
+    const isKnown = usage !== null && before !== null && seconds > 0
+    this.cpuCores = isKnown ? Math.max(0, usage.cpuSeconds - before.cpuSeconds) / seconds : -1
+    this.usage = usage
+    this.#measuredAt = now
   }
 
   async #launch(launcher: Launcher): Promise<void> {

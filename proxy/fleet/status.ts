@@ -26,6 +26,8 @@ export interface ReplicaStatus {
   /** -1 = not known. */
   readonly memoryBytes: number
   readonly cpuSeconds: number
+  /** Processors in use, on the average of the last seconds; -1 = not known. */
+  readonly cpuCores: number
 }
 
 /** One server as people see it. Plain data. */
@@ -60,6 +62,7 @@ export function describeReplica(replica: Replica, outdated: boolean, clock: Cloc
     problem: replica.problem,
     memoryBytes: replica.usage?.memoryBytes ?? -1,
     cpuSeconds: replica.usage?.cpuSeconds ?? -1,
+    cpuCores: replica.cpuCores,
   }
 }
 
@@ -85,5 +88,5 @@ const OTHERS_DECIDE = { desired: -1, min: -1, max: -1, inFlight: -1, waiting: -1
 /** A replica that somebody else runs: no more is known than where it is. A query may hold a key. */
 function foreign(id: string): ReplicaStatus {
   const none = { handle: '', startedAt: 0, readyAt: 0, outdated: false, failedChecks: 0, problem: '' }
-  return { ...none, id: id.split('?', 1)[0] as string, state: 'ready', memoryBytes: -1, cpuSeconds: -1 }
+  return { ...none, id: id.split('?', 1)[0] as string, state: 'ready', memoryBytes: -1, cpuSeconds: -1, cpuCores: -1 }
 }

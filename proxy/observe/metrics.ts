@@ -8,6 +8,7 @@ import {
   snapshotFamily,
 } from './exposition.ts'
 import { createFamilies, type Families } from './families.ts'
+import { type FleetFigures, FleetMetrics } from './fleet-metrics.ts'
 import { OwnCounters } from './own-counters.ts'
 import { ProcessMetrics } from './process-metrics.ts'
 import { labelText } from './series.ts'
@@ -23,6 +24,8 @@ export interface MetricsOptions {
   readonly activeServers?: () => number
   /** Asked at each scrape: the replicas of each server. */
   readonly replicas?: () => readonly ReplicaStates[]
+  /** Asked at each scrape: servers whose replicas run here. */
+  readonly fleet?: () => readonly FleetFigures[]
   /** Asked at each scrape: the generation of the policy in use. Default: what the last good reload said. */
   readonly policyGeneration?: () => number
 }
@@ -53,6 +56,7 @@ export class Metrics {
   readonly #families: Families
   readonly #exchanges: ExchangeMetrics
   readonly #process = new ProcessMetrics()
+  readonly #fleet = new FleetMetrics()
   readonly #own: OwnCounters
   readonly #onStart: Listener
   readonly #onEnd: Listener
@@ -79,6 +83,7 @@ export class Metrics {
   start(): void {
     this.stop()
     this.#process.start()
+    this.#fleet.start()
     channels.exchangeStart.subscribe(this.#onStart)
     channels.exchangeEnd.subscribe(this.#onEnd)
     channels.refusal.subscribe(this.#onRefusal)
@@ -90,6 +95,7 @@ export class Metrics {
   /** Unsubscribes; what was counted stays. */
   stop(): void {
     this.#process.stop()
+    this.#fleet.stop()
     channels.exchangeStart.unsubscribe(this.#onStart)
     channels.exchangeEnd.unsubscribe(this.#onEnd)
     channels.refusal.unsubscribe(this.#onRefusal)
@@ -104,6 +110,7 @@ export class Metrics {
     if (activeServers !== undefined) this.#families.activeServers.get().value = activeServers()
     if (policyGeneration !== undefined) this.#families.generation.get().value = policyGeneration()
     const families = Object.values(this.#families).map(snapshotFamily)
+    families.push(...this.#fleet.snapshot(this.#options.fleet?.() ?? []))
     return { worker, families: [...families, ...this.#own.snapshot(), ...this.#process.snapshot(), this.#buildInfo()] }
   }
 

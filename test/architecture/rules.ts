@@ -69,6 +69,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'proxy/observe': { uses: ['proxy/api', 'proxy/base'] },
   // Commands of an interceptor's own, such as `sluice tools`, use its code.
   'proxy/cli': { uses: ['proxy', 'interceptors'] },
+  // Parts of main.ts: what a configuration makes of several rooms.
+  'proxy/wiring': { uses: ['proxy'] },
   'proxy/main.ts': { uses: ['proxy'] },
   'proxy/testing.ts': { uses: ['proxy'] },
   'proxy/testing': { uses: ['proxy'] },

@@ -10,6 +10,7 @@ import {
   type ServerConfig,
   type Timeouts,
 } from '../../proxy/config/config.ts'
+import { NO_BRIDGE } from '../../proxy/config/servers/bridge-keys.ts'
 import { LIFE_DEFAULTS, staticSource } from '../../proxy/config/servers/source-keys.ts'
 import { UPSTREAM_DEFAULTS } from '../../proxy/config/servers/upstream-keys.ts'
 import { type Sluice, startSluice } from '../../proxy/main.ts'
@@ -108,6 +109,7 @@ function serversOf({ servers, server }: ProxyOptions): ServerConfig[] {
     urls: [urls].flat(),
     source: staticSource([urls].flat()),
     life: LIFE_DEFAULTS,
+    bridge: NO_BRIDGE,
     container: null,
     forwardAuthorization: false,
     headers: [],

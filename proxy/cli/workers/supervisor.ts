@@ -18,6 +18,7 @@ import { ReportedError } from '../failure.ts'
 import { configOf, type Settings } from '../settings.ts'
 import { ControlDesk } from './control.ts'
 import { CredentialDesk } from './credentials.ts'
+import { FleetDesk } from './fleet.ts'
 import { LimitDesk } from './limits.ts'
 import type { Order, Report } from './protocol.ts'
 
@@ -71,7 +72,7 @@ export class Supervisor {
   /** What is answered here; everything else by the workers. */
   readonly #routes = new ControlRoutes([{ method: 'GET', path: '/', handler: () => this.#about() }])
   readonly #own: Metrics
-  readonly #reach: Reachability
+  readonly #reach = new Reachability(() => this.#fleet.targets)
   readonly #scrapes = new Map<number, (report: Extract<Report, { type: 'metrics' }>) => void>()
   readonly #started = Promise.withResolvers<void>()
   /** What workers ask for when they listen. */
@@ -80,6 +81,7 @@ export class Supervisor {
   #admin: Admin | null = null
   #control: Control | null = null
   #credentials!: CredentialDesk
+  #fleet!: FleetDesk
   #stopNotices: () => void = () => {}
   #stopping: Promise<void> | null = null
   url = ''
@@ -88,8 +90,8 @@ export class Supervisor {
     this.#options = options
     this.#port = options.config.listen.port
     this.#slots = Array.from({ length: options.config.workers }, (_, index) => new Slot(String(index + 1)))
-    this.#own = new Metrics({ version: options.version, worker: 'supervisor' })
-    this.#reach = new Reachability(options.config.servers)
+    const fleet = (): ReturnType<FleetDesk['list']> => this.#fleet?.list() ?? []
+    this.#own = new Metrics({ version: options.version, worker: 'supervisor', fleet })
   }
 
   /** Resolves when every worker serves. @throws ReportedError what the first worker that cannot start says */
@@ -103,6 +105,7 @@ export class Supervisor {
     this.#own.start()
     try {
       this.#credentials = await this.#openCredentials()
+      this.#fleet = await this.#openFleet()
       if (config.admin !== null) this.#admin = await this.#openAdmin(config.admin)
       for (const slot of this.#slots) this.#fork(slot)
       await this.#started.promise
@@ -143,12 +146,25 @@ export class Supervisor {
     return CredentialDesk.open({ config, publish, reread: () => configOf(settings, process.env) })
   }
 
+  #openFleet(): Promise<FleetDesk> {
+    const { config, settings } = this.#options
+    return FleetDesk.open({
+      config,
+      secrets: this.#credentials,
+      reread: () => configOf(settings, process.env),
+      publish: table => {
+        for (const slot of this.#slots) if (slot.isOrdered) send(slot, { type: 'places', table })
+      },
+    })
+  }
+
   #openAdmin(place: { host: string; port: number }): Promise<Admin> {
     return createAdmin({
       ...place,
       live: () => this.#slots.some(slot => slot.isServing) || this.url === '',
       ready: () => this.#ready(),
       metrics: () => this.#metrics(),
+      servers: () => this.#fleet.list() as unknown as Json[],
     })
   }
 
@@ -223,6 +239,8 @@ export class Supervisor {
     else if (report.type === 'limit') {
       send(slot, { type: 'limit', id: report.id, answer: this.#limits.answer(slot.name, report.question) })
     } else if (report.type === 'control') this.#desk.heard(report.id, report.report)
+    else if (report.type === 'fleet') this.#fleet.heard(slot.name, report.word)
+    else if (report.type === 'config') void this.#fleet.reload()
     else if (report.type === 'renew') this.#credentials.renew(report.server, report.client, report.version)
   }
 
@@ -235,7 +253,8 @@ export class Supervisor {
     const port = this.#port
     const key = sessionKey.toString('base64')
     const credentials = this.#credentials.values
-    send(slot, { type: 'start', worker: slot.name, settings, sessionKey: key, credentials, port })
+    const tables = this.#fleet.begin(slot.name)
+    send(slot, { type: 'start', worker: slot.name, settings, sessionKey: key, credentials, tables, port })
   }
 
   #serving(slot: Slot, url: string): void {
@@ -258,6 +277,7 @@ export class Supervisor {
     this.#aggregate.retire(slot.name)
     this.#limits.gone(slot.name)
     this.#desk.gone(slot.name)
+    this.#fleet.gone(slot.name)
     if (this.#stopping !== null) return
     const text = `worker ${slot.name} ended before it served (${signal ?? `exit code ${code}`})`
     this.#started.reject(new ReportedError(`sluice: ${text}`, 1))
@@ -281,6 +301,8 @@ export class Supervisor {
     }, limitMs)
     await Promise.all(living.map(ended))
     clearTimeout(kill)
+    // Not there when it could not be opened.
+    await (this.#fleet as FleetDesk | undefined)?.close()
     await this.#admin?.close()
     this.#own.stop()
     this.#stopNotices()

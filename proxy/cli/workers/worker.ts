@@ -3,12 +3,14 @@ import { CredentialTable } from '../../credentials/shown.ts'
 import { type Sluice, startSluice } from '../../main.ts'
 import { createLog, type Log } from '../../observe/log.ts'
 import { WorkerStore } from '../../store/worker-store.ts'
+import type { ServerPlaces } from '../../upstream/replica-table.ts'
 import { exitOnCrash } from '../crash.ts'
 import { failureOf } from '../failure.ts'
 import { toLogLevel } from '../log-level.ts'
 import { configOf } from '../settings.ts'
 import { version } from '../version.ts'
 import { ControlLink } from './control.ts'
+import { fleetLink } from './fleet.ts'
 import { LimitLink } from './limits.ts'
 import type { Order, Report } from './protocol.ts'
 
@@ -16,6 +18,8 @@ import type { Order, Report } from './protocol.ts'
 let sluice: Sluice | null = null
 let log: Log | null = null
 let isDraining = false
+/** What the supervisor said last about each server. */
+const tables = new Map<string, ServerPlaces>()
 const limits = new LimitLink((id, question) => report({ type: 'limit', id, question }))
 const credentials = new CredentialTable((server, client, version) => {
   report({ type: 'renew', server, client, version })
@@ -35,6 +39,7 @@ async function obey(order: Order): Promise<void> {
   else if (order.type === 'limit') limits.heard(order.id, order.answer)
   else if (order.type === 'credentials') credentials.replace(order.all)
   else if (order.type === 'drain') await drain(order.timeoutMs)
+  else if (order.type === 'places') place(order.table)
   else if (sluice === null) return
   else if (order.type === 'reload') await sluice.reload()
   else if (order.type === 'control') control.heard(order.id, order.order, sluice.control)
@@ -47,6 +52,7 @@ async function start(order: Extract<Order, { type: 'start' }>): Promise<void> {
     const reread = () => configOf(settings, process.env)
     const config = reread()
     credentials.replace(order.credentials)
+    for (const table of order.tables) place(table)
     log = createLog({ level: toLogLevel(config.logLevel), format: config.logFormat }).child({ worker })
     exitOnCrash(log)
     sluice = await startSluice({
@@ -58,13 +64,22 @@ async function start(order: Extract<Order, { type: 'start' }>): Promise<void> {
       sessionKey: Buffer.from(order.sessionKey, 'base64'),
       worker,
       credentials,
+      fleet: { link: fleetLink(word => report({ type: 'fleet', word })), tables: [...tables.values()] },
+      onConfig: () => report({ type: 'config' }),
       ...(config.store === 'memory' && { store: sharedStore(config.workers) }),
     })
+    // What was said while it started.
+    for (const table of tables.values()) sluice.replicas(table)
     report({ type: 'serving', url: sluice.url })
   } catch (error) {
     const { text, exitCode } = failureOf(error)
     report({ type: 'failed', text, exitCode }, () => process.exit(exitCode))
   }
+}
+
+function place(table: ServerPlaces): void {
+  tables.set(table.server, table)
+  sluice?.replicas(table)
 }
 
 /** Limits hold for all workers together. */

@@ -7,7 +7,7 @@ const MIB = 1024 * KIB
 
 /** What holds for a stdio server that says nothing about its bridge. */
 export const BRIDGE_DEFAULTS = Object.freeze({
-  era: 'auto',
+  era: 'auto' as BridgeSpec['era'],
   share: false,
   maxProcesses: 32,
   warm: 1,
@@ -15,11 +15,14 @@ export const BRIDGE_DEFAULTS = Object.freeze({
   maxLineBytes: 16 * MIB,
 })
 
+/** The bridge of a server that has nothing to say about it. */
+export const NO_BRIDGE: BridgeSpec = Object.freeze({ ...BRIDGE_DEFAULTS, acquireTimeoutMs: 5_000, maxWaiting: 1_000 })
+
 /** Keys of a server in `sluice.yaml` about servers that speak over stdio. */
 export const bridgeKeys = {
   era: z
     .enum(['auto', 'legacy', 'modern'])
-    .default(BRIDGE_DEFAULTS.era as BridgeSpec['era'])
+    .default(BRIDGE_DEFAULTS.era)
     .meta({ description: 'what a stdio server speaks; auto = it is asked' }),
   share: z
     .boolean()

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { startOf } from './process-table.ts'
+import { signalGroup, startOf } from './process-table.ts'
 
 /** In the environment of every child: whose it is. */
 export const OWNER_MARK = 'SLUICE_OWNER'
@@ -18,6 +18,8 @@ export class Children {
   readonly #living = new Map<number, number>()
   readonly #listeners = new Set<() => void>()
 
+  #isArmed = false
+
   get living(): ChildRecord[] {
     return [...this.#living].map(([pid, startTicks]) => ({ pid, startTicks }))
   }
@@ -29,6 +31,8 @@ export class Children {
   }
 
   add(pid: number): void {
+    if (!this.#isArmed) process.once('exit', () => this.#killAll())
+    this.#isArmed = true
     this.#living.set(pid, 0)
     void startOf(pid).then(startTicks => {
       if (startTicks === null || !this.#living.has(pid)) return
@@ -39,6 +43,11 @@ export class Children {
 
   remove(pid: number): void {
     if (this.#living.delete(pid)) this.#tell()
+  }
+
+  /** Somebody ends this process without waiting for them. */
+  #killAll(): void {
+    for (const pid of this.#living.keys()) signalGroup(pid, 'SIGKILL')
   }
 
   #tell(): void {

@@ -7,6 +7,7 @@ import { LoadError } from '../../../proxy/base/diagnostic.ts'
 import { type Config, defaultConfig } from '../../../proxy/config/config.ts'
 import { loadConfig } from '../../../proxy/config/load.ts'
 import { configJsonSchema } from '../../../proxy/config/schema.ts'
+import { NO_BRIDGE } from '../../../proxy/config/servers/bridge-keys.ts'
 import { LIFE_DEFAULTS, staticSource } from '../../../proxy/config/servers/source-keys.ts'
 import { UPSTREAM_DEFAULTS } from '../../../proxy/config/servers/upstream-keys.ts'
 
@@ -45,6 +46,7 @@ describe('sluice.yaml', () => {
         urls: ['http://127.0.0.1:3001/mcp'],
         source: staticSource(['http://127.0.0.1:3001/mcp']),
         life: LIFE_DEFAULTS,
+        bridge: NO_BRIDGE,
         container: null,
         forwardAuthorization: false,
         headers: [],
@@ -118,6 +120,7 @@ interceptor_modules: [sluice-jq]
         urls: ['https://a.example.com/mcp', 'https://b.example.com/mcp'],
         source: staticSource(['https://a.example.com/mcp', 'https://b.example.com/mcp']),
         life: LIFE_DEFAULTS,
+        bridge: NO_BRIDGE,
         container: null,
         forwardAuthorization: true,
         headers: [
