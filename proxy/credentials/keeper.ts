@@ -1,12 +1,12 @@
 import type { Clock } from '../api/index.ts'
 import { channels } from '../observe/channels.ts'
 import { FileWatch } from './file-watch.ts'
-import { SecretError, SecretReader, STORE_PLACE } from './read-secret.ts'
-import { type ResolvedFields, type ResolvedValues, resolveFields, resolveValues } from './resolve-part.ts'
+import { type Part, type ReplicaPart, readAll, readerOf, storeOf, tokensOf } from './read-all.ts'
+import { SecretError } from './read-secret.ts'
 import { sameSpec } from './same-spec.ts'
 import type { ShownValues } from './shown.ts'
-import type { CredentialSpec, CredentialsSpec, ServerCredentialSpec, TokenSpec } from './spec.ts'
-import { SecretStore } from './store/secret-store.ts'
+import type { CredentialSpec, CredentialsSpec, TokenSpec } from './spec.ts'
+import type { SecretStore } from './store/secret-store.ts'
 import { systemTimers, type Timers } from './token/timers.ts'
 import { type AskEndpoint, askEndpoint } from './token/token-endpoint.ts'
 import { FORGETFUL, keepIn, type TokenKeep } from './token/token-keep.ts'
@@ -31,19 +31,6 @@ export interface ReplicaSecrets {
   readonly env: Readonly<Record<string, string>>
   /** Name -> content. */
   readonly files: ReadonlyMap<string, Uint8Array>
-}
-
-/** One client's part of a server's entry, resolved. */
-interface Part {
-  readonly server: string
-  readonly client: string
-  readonly spec: CredentialSpec
-  readonly resolved: ResolvedFields
-}
-
-interface ReplicaPart {
-  readonly env: ResolvedValues
-  readonly files: ResolvedValues
 }
 
 /**
@@ -151,62 +138,28 @@ export class CredentialKeeper {
 
   async #load(): Promise<void> {
     const spec = this.#spec
-    this.#store = spec.encryption
-      ? new SecretStore({ ...this.#options, file: spec.storeFile, keyFile: spec.keyFile })
-      : null
+    this.#store = storeOf(spec, this.#options.clock)
     this.#keep = this.#store === null ? FORGETFUL : keepIn(this.#store)
     // Watched before they are read: a change in between is seen as one.
-    const files = (await this.#readAll(spec)).files
+    const { files } = await readAll(spec, this.#store)
     await this.#watch.watch(this.#watched(spec, files))
-    const { parts, replicas } = await this.#readAll(spec)
+    const { parts, replicas, problems } = await readAll(spec, this.#store)
     const before = this.#replicas
     this.#parts = parts
     this.#replicas = replicas
     await this.#changeTokens()
-    this.#tellProblems()
+    this.#tellProblems(problems)
     this.#publish()
     for (const [server, part] of replicas) if (!sameValues(part, before.get(server))) this.#tellListeners(server)
-  }
-
-  async #readAll(spec: CredentialsSpec): Promise<{
-    parts: Part[]
-    replicas: Map<string, ReplicaPart>
-    files: ReadonlySet<string>
-  }> {
-    const reader = this.#reader()
-    const parts: Part[] = []
-    const replicas = new Map<string, ReplicaPart>()
-    for (const [server, entry] of spec.servers) {
-      for (const [client, part] of partsOf(entry)) {
-        parts.push({ server, client, spec: part, resolved: await resolveFields(part, reader) })
-      }
-      const env = await resolveValues(entry.env, reader, 'text')
-      replicas.set(server, { env, files: await resolveValues(entry.files, reader, 'bytes') })
-    }
-    for (const { refreshToken } of this.#specsOfTokens(parts)) {
-      if (refreshToken !== null) await reader.bytes(refreshToken).catch(ignore)
-    }
-    return { parts, replicas, files: reader.files }
   }
 
   #watched(spec: CredentialsSpec, files: ReadonlySet<string>): Set<string> {
     return this.#store === null ? new Set(files) : new Set([...files, spec.storeFile, spec.keyFile])
   }
 
-  #reader(): SecretReader {
-    const { search } = this.#spec
-    return new SecretReader(search.includes(STORE_PLACE) ? this.#store : null, search)
-  }
-
-  #specsOfTokens(parts: readonly Part[]): TokenSpec[] {
-    const byName = new Map<string, TokenSpec>()
-    for (const { spec } of parts) if (spec.token !== null) byName.set(spec.token.name, spec.token)
-    return [...byName.values()]
-  }
-
   /** A token whose configuration stays goes on as it is. */
   async #changeTokens(): Promise<void> {
-    const wanted = this.#specsOfTokens(this.#parts)
+    const wanted = tokensOf(this.#parts)
     for (const [name, token] of this.#tokens) {
       if (wanted.some(spec => sameSpec(spec, token.spec))) continue
       token.close()
@@ -227,7 +180,7 @@ export class CredentialKeeper {
     }
     const token = new TokenSource({
       ...{ spec, clock, timers, ask, keep, random },
-      reader: () => this.#reader(),
+      reader: () => readerOf(this.#spec, this.#store),
       servers: () => this.#serversOf(spec.name),
       changed: () => this.#publish(),
     })
@@ -267,16 +220,7 @@ export class CredentialKeeper {
   }
 
   /** Each problem once, until it changes. */
-  #tellProblems(): void {
-    const problems = new Map<string, string>()
-    for (const { server, client, resolved } of this.#parts) {
-      if (resolved.problem !== '')
-        problems.set(client === '' ? server : `${server} (client ${client})`, resolved.problem)
-    }
-    for (const [server, { env, files }] of this.#replicas) {
-      const problem = env.problem || files.problem
-      if (problem !== '') problems.set(`replicas of ${server}`, problem)
-    }
+  #tellProblems(problems: ReadonlyMap<string, string>): void {
     for (const [whose, error] of problems) {
       if (this.#told.get(whose) === error) continue
       channels.notice.publish({ level: 'error', text: `No credential found for ${whose}`, fields: { error } })
@@ -296,10 +240,6 @@ export class CredentialKeeper {
   }
 }
 
-function partsOf(entry: ServerCredentialSpec): [client: string, spec: CredentialSpec][] {
-  return [['', entry.everybody], ...entry.clients]
-}
-
 function sameValues(a: ReplicaPart, b: ReplicaPart | undefined): boolean {
   if (b === undefined) return a.env.values.size + a.files.values.size === 0
   const same = (one: ReadonlyMap<string, Buffer>, other: ReadonlyMap<string, Buffer>): boolean =>
@@ -312,6 +252,3 @@ function failed(error: unknown): void {
   const detail = error instanceof Error ? error.stack : String(error)
   channels.notice.publish({ level: 'error', text: 'credentials could not be read', fields: { error: detail } })
 }
-
-/** It is told where the token is needed. */
-function ignore(): void {}

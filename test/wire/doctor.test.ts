@@ -62,6 +62,25 @@ describe('sluice doctor', () => {
     assert.match(problem?.text ?? '', /sluice\.yaml:1:1: unknown key "serverz", did you mean "servers"\?$/)
   })
 
+  it('says which secrets are not there, and none that are', async () => {
+    writeFileSync(file('there'), 'planted-value', { mode: 0o600 })
+    const yaml = base(`servers:
+  a: { url: "http://127.0.0.1:${port}/mcp" }
+  b: { url: "http://127.0.0.1:${port}/mcp" }
+credentials:
+  search_list: [${dir}/secrets]
+  a: { api_token: file:there }
+  b: { headers: { x-a: secret:none }, refresh: { url: https://auth.example/t, refresh_token: file:nowhere } }
+`)
+    const { code, findings } = await doctor(yaml)
+    assert.equal(code, 1)
+    assert.deepEqual(at(findings, 'credentials'), [
+      `problem: b: no secret "none"; looked in ${dir}/secrets`,
+      `problem: token of b: ${dir}/nowhere: no such file`,
+    ])
+    assert.doesNotMatch(JSON.stringify(findings), /planted/)
+  })
+
   it('sees a port that is taken, servers and programs that are not there, a folder that cannot be', async () => {
     const { code, findings } = await doctor(
       `listen: 127.0.0.1:${port}\nadmin: off\nstate_dir: ${dir}/sluice.yaml/none\nservers:\n  a: { urls: ["http://127.0.0.1:${port}/mcp", "http://127.0.0.1:1/mcp"] }\n  b: { url: "http://127.0.0.1:1/mcp" }\n  c: { command: [no-such-program-here] }\n`,

@@ -6,6 +6,7 @@ import { ControlClient } from '../control-client.ts'
 import { count, FAILED, OK } from '../failure.ts'
 import { configOrDefault } from '../settings.ts'
 import { checkCertificate } from './certificate.ts'
+import { checkCredentials } from './credentials.ts'
 import { checkFiles } from './files.ts'
 import { type Finding, ok, problem, warning } from './finding.ts'
 import { checkPorts } from './ports.ts'
@@ -39,6 +40,7 @@ async function examine(flags: DoctorFlags, env: NodeJS.ProcessEnv): Promise<Find
     checkJq(env, policies.usesJq),
     checkEngine(config, env, config.servers.some(needsEngine)),
     checkServers(config.servers, env),
+    checkCredentials(config),
   ])
   return [
     ...found,

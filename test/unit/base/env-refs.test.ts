@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { expandReferences } from '../../../proxy/base/env-refs.ts'
 
@@ -34,6 +37,41 @@ describe('references to the environment', () => {
   for (const text of ['${NONE}', '${', '${A', '${}', '${1A}', '${A-x}', '${A:x}', '${ A }', '${NONE:-${NEITHER}}']) {
     it(`${text} is a problem`, () => assert.equal(expandReferences(text, env).problems.length, 1))
   }
+
+  describe('NAME_FILE', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'env-refs-'))
+    after(() => rmSync(dir, { recursive: true }))
+    const file = join(dir, 'value')
+    writeFileSync(file, 'from a file\n\n')
+    const cases: [what: string, env: NodeJS.ProcessEnv, text: string, expanded: string][] = [
+      ['stands for a NAME that is missing', { X_FILE: file }, '<${X}>', '<from a file\n>'],
+      ['stands for a NAME that is empty', { X: '', X_FILE: file }, '${X}', 'from a file\n'],
+      ['goes before a default', { X_FILE: file }, '${X:-default}', 'from a file\n'],
+      ['counts for nothing where there is a NAME', { X: 'own', X_FILE: '/nowhere' }, '${X}', 'own'],
+      ['counts for nothing where it is empty', { X_FILE: '' }, '${X:-default}', 'default'],
+    ]
+    for (const [what, given, text, expanded] of cases) {
+      it(what, () => {
+        const { text: got, problems, files } = expandReferences(text, given)
+        assert.deepEqual([got, problems], [expanded, []])
+        assert.deepEqual(files, expanded.includes('file') ? [file] : [])
+      })
+    }
+
+    for (const [path, why] of [
+      [join(dir, 'none'), 'no such file'],
+      [dir, 'not a regular file'],
+      ['/dev/zero', 'not a regular file'],
+    ] as const) {
+      it(`that names ${why === 'no such file' ? 'nothing' : 'no file'} is a problem: ${path}`, () => {
+        const { problems } = expandReferences('${X:-default}', { X_FILE: path })
+        assert.deepEqual(
+          problems.map(problem => problem.text),
+          [`X_FILE names ${path}: ${why}`],
+        )
+      })
+    }
+  })
 
   it('tells whether the text is one reference', () => {
     const whole = (text: string): boolean => expandReferences(text, env).whole
