@@ -4,7 +4,7 @@ import type { System } from './systems.ts'
 import { verify } from './verify.ts'
 
 const WARM_UP_REQUESTS = 50_000
-const WARM_UP_MAX_SECONDS = 4
+const WARM_UP_MAX_SECONDS = 3
 
 /** One system under load for a few seconds. */
 export interface Sample {

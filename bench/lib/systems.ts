@@ -68,12 +68,17 @@ export function fullChainOf(root: string): Starter {
 /** Sluice with some interceptors of the full chain, with the options they have there. */
 export function only(...uses: readonly string[]): Starter {
   const name = uses.join('+')
+  const policy = policyWith(uses)
+  return (dir, port, upstreamPort) => sluice(name, `Sluice, only ${name}`, { dir, port, upstreamPort, policy })
+}
+
+/** The full chain's policy, with no other interceptors than these. */
+export function policyWith(uses: readonly string[]): string {
   const full = parse(policyOf(FULL_CHAIN)) as { interceptors: { use: string }[]; access_control: object }
   // Rights that nobody enforces are an error.
   const rights = uses.includes('access') ? { access_control: full.access_control } : {}
   const interceptors = full.interceptors.filter(({ use }) => uses.includes(use))
-  const policy = stringify({ version: 1, ...rights, interceptors })
-  return (dir, port, upstreamPort) => sluice(name, `Sluice, only ${name}`, { dir, port, upstreamPort, policy })
+  return stringify({ version: 1, ...rights, interceptors })
 }
 
 /** The same system, asked something else. */
