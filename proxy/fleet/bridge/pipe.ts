@@ -75,6 +75,7 @@ export class Pipe implements StdioListener, LineSink {
   private readonly flush: () => void
   private nextId: number
   private channel: StdioChannel | null
+  private opening: Promise<void>
   private outbox: Buffer[]
   private outboxBytes: number
   private scheduled: boolean
@@ -101,6 +102,7 @@ export class Pipe implements StdioListener, LineSink {
     this.flush = () => this.writeOut()
     this.nextId = 1
     this.channel = null
+    this.opening = Promise.resolve()
     this.outbox = []
     this.outboxBytes = 0
     this.scheduled = false
@@ -109,7 +111,12 @@ export class Pipe implements StdioListener, LineSink {
   }
 
   /** Starts the process; what is sent meanwhile waits. Resolves when it runs or has failed, which `onEnded` tells too. */
-  async open(): Promise<void> {
+  open(): Promise<void> {
+    this.opening = this.start()
+    return this.opening
+  }
+
+  private async start(): Promise<void> {
     try {
       const channel = await this.context.opener.open(this.id, this, this.abort.signal)
       this.channel = channel
@@ -201,7 +208,8 @@ export class Pipe implements StdioListener, LineSink {
   stop(graceMs: number): Promise<void> {
     this.stopping = true
     this.abort.abort()
-    return this.channel?.stop(graceMs) ?? Promise.resolve()
+    // A start that is called off takes back what it has begun: a container, say.
+    return this.channel?.stop(graceMs) ?? this.opening
   }
 
   onData(chunk: Buffer): void {

@@ -66,8 +66,8 @@ export class SecretFiles {
   /** Fills the volume and keeps it mounted, until `release`. @param server a container that was made, but not started */
   async fill(server: string, image: string, user: string, signal: AbortSignal): Promise<void> {
     const options = holderOptions(`${this.#volume}-holder`, image, this.#volume, this.#labels)
-    const made = await this.#engine.call('create container for secrets', abortSignal =>
-      this.#engine.docker.createContainer({ ...options, abortSignal }),
+    const made = await this.#engine.call('create container for secrets', () =>
+      this.#engine.docker.createContainer(options),
     )
     this.#holder = made.id
     this.#body = new PassThrough({ highWaterMark: 4 * MAX_TOTAL_BYTES })

@@ -140,9 +140,10 @@ class Start {
       network: network.name,
       isPublished: network.isPublished,
     })
-    const create = (abortSignal: AbortSignal): Promise<{ id: string }> =>
-      engine.docker.createContainer({ ...wanted, abortSignal })
-    this.#container = (await engine.call(`create a container of ${this.#image.reference}`, create, { signal })).id
+    // Not called off in the middle: the engine would make it all the same, and nobody would know its id.
+    const create = (): Promise<{ id: string }> => engine.docker.createContainer(wanted)
+    this.#container = (await engine.call(`create a container of ${this.#image.reference}`, create)).id
+    signal.throwIfAborted()
   }
 
   async #start(signal: AbortSignal): Promise<void> {

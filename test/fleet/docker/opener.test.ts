@@ -152,6 +152,14 @@ describe('a start that fails', NEEDS_DOCKER, () => {
     const reason = new Error('no longer wanted')
     await assert.rejects(open(options, AbortSignal.abort(reason)), reason)
     assert.deepEqual(await ownContainers(options), [])
+    // At any moment: nothing is left when it has rejected.
+    for (const delayMs of [5, 20, 60, 120, 200]) {
+      await open(options, AbortSignal.timeout(delayMs)).then(
+        channel => channel.stop(0),
+        () => {},
+      )
+      assert.deepEqual(await ownContainers(options), [], `called off after ${delayMs} ms`)
+    }
   })
 
   it('says which volume it may not show', async t => {
