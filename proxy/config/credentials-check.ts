@@ -74,22 +74,41 @@ function checkClients(
     })
 }
 
-/** Variables and files are for replicas that Sluice starts. */
+/** Variables and files are for replicas that Sluice starts; header fields, for servers that are spoken to over HTTP. */
 function checkReplicas(
   server: string,
   entry: RawEntry,
   source: YamlSource,
   { servers }: CredentialNeighbours,
 ): Diagnostic[] {
-  const given = servers[server] as { command?: unknown; image?: unknown; url?: unknown; urls?: unknown } | undefined
-  if (given === undefined || (given.url === undefined && given.urls === undefined)) return []
-  const keys = [
+  const given = servers[server] as { command?: unknown; image?: unknown; transport?: unknown } | undefined
+  if (given === undefined) return []
+  const isStarted = given.command !== undefined || given.image !== undefined
+  const keys = isStarted ? [] : replicaKeys(entry)
+  if (isStarted && given.transport !== 'http') keys.push(...headerKeys(entry))
+  const text = isStarted
+    ? 'has no effect: this server is spoken to over stdio, which has no header fields; use "env" or "files"'
+    : 'has no effect: Sluice does not start this server; use "headers"'
+  return keys.map(key => source.diagnostic(['credentials', server, key], text, { at: 'key', severity: 'warning' }))
+}
+
+function replicaKeys(entry: RawEntry): string[] {
+  return [
     ...(Object.keys(entry.env).length > 0 ? ['env'] : []),
     ...(Object.keys(entry.files).length > 0 ? ['files'] : []),
     ...(entry.connection_string === undefined ? [] : ['connection_string']),
   ]
-  const text = 'has no effect: Sluice does not start this server, it is reached by its URL; use "headers"'
-  return keys.map(key => source.diagnostic(['credentials', server, key], text, { at: 'key', severity: 'warning' }))
+}
+
+/** Those that are nothing but header fields. */
+function headerKeys(entry: RawEntry): string[] {
+  return [
+    ...(Object.keys(entry.headers).length > 0 ? ['headers'] : []),
+    ...(['refresh', 'oauth', 'username', 'clients'] as const).filter(key => {
+      const value = entry[key]
+      return value !== undefined && (typeof value !== 'object' || Object.keys(value).length > 0)
+    }),
+  ]
 }
 
 /** Whether what leads elsewhere says where to. Only as it is written: a variable's value is a value. */

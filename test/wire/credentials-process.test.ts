@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { systemClock } from '../../proxy/base/clock.ts'
 import { SecretStore } from '../../proxy/credentials/store/secret-store.ts'
+import { EVERYTHING } from '../helpers/everything.ts'
 import { send } from '../helpers/http-client.ts'
 import { legacy, rpc } from '../helpers/mcp-messages.ts'
 import { startSluice } from '../helpers/program.ts'
 import { until } from '../helpers/scope.ts'
 import { type ScriptedUpstream, startScriptedUpstream } from '../helpers/scripted-upstream.ts'
+import { connectSdk } from '../helpers/sdk-clients.ts'
 import { startTokenEndpoint } from '../helpers/token-endpoint.ts'
 
 interface Child {
@@ -122,4 +124,50 @@ credentials:
     assert.equal(endpoint.questions.length, 1)
     assert.doesNotMatch(sluice.output, /planted/)
   })
+})
+
+describe('credentials of replicas', () => {
+  for (const workers of [1, 2]) {
+    it(`reach a server over stdio as variables and files, and follow changes (${workers} of workers)`, async t => {
+      const dir = folder(t)
+      writeFileSync(join(dir, 'token'), 'planted-one\n')
+      writeFileSync(join(dir, 'pem'), 'planted-line\nplanted-line\n')
+      const file = join(dir, 'sluice.yaml')
+      const config = {
+        workers,
+        state_dir: join(dir, 'state'),
+        servers: { all: { command: [process.execPath, EVERYTHING, 'stdio'] } },
+        credentials: {
+          all: { api_token: 'file:token', connection_string: '${DATABASE_URL}', files: { 'ca.pem': 'file:pem' } },
+        },
+      }
+      writeFileSync(file, JSON.stringify(config))
+      const sluice = await startSluice(t, ['-c', file], { env: { DATABASE_URL: 'pg://planted-db' } })
+      const variables = async (): Promise<Record<string, string>> => {
+        const client = await connectSdk(t, 'v1', sluice.url)
+        const text = await client.callText('get-env')
+        await client.transport.terminateSession()
+        return JSON.parse(text)
+      }
+      const env = await variables()
+      assert.deepEqual(
+        [env['API_TOKEN'], env['CONNECTION_STRING'], env['DATABASE_URL']],
+        ['planted-one', 'pg://planted-db', 'pg://planted-db'],
+      )
+      assert.equal(readFileSync(env['CA_PEM_FILE'] ?? '', 'utf8'), 'planted-line\nplanted-line\n')
+      assert.equal(statSync(env['CA_PEM_FILE'] ?? '').mode & 0o777, 0o600)
+      for (const { arguments: line } of childrenOf(sluice.child.pid as number)) assert.doesNotMatch(line, /planted/)
+
+      writeFileSync(join(dir, 'draft'), 'planted-two')
+      renameSync(join(dir, 'draft'), join(dir, 'token'))
+      sluice.child.kill('SIGHUP')
+      const limit = performance.now() + 15_000
+      let now = ''
+      while (now !== 'planted-two' && performance.now() < limit) {
+        now = (await variables().catch(() => env))['API_TOKEN'] ?? ''
+      }
+      assert.equal(now, 'planted-two')
+      assert.doesNotMatch(sluice.output, /planted/)
+    })
+  }
 })

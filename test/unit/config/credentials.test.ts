@@ -18,7 +18,7 @@ function load(credentials: string, more: NodeJS.ProcessEnv = {}): Config {
   writeFileSync(
     file,
     `state_dir: ${dir}
-servers: { github: { url: "http://127.0.0.1:1/mcp" }, search: { url: "http://127.0.0.1:2/mcp" } }
+servers: { github: { url: "http://127.0.0.1:1/mcp" }, search: { url: "http://127.0.0.1:2/mcp" }, stdio: { command: [node] } }
 clients: { agent: { api_key_sha256: "${'a'.repeat(64)}" } }
 credentials:
 ${credentials}`,
@@ -93,7 +93,7 @@ describe('credentials in sluice.yaml', () => {
       spec?.env.map(({ name, value }) => `${name}=${shown(value)}`),
       [`A=file:${dir}/a`, 'CONNECTION_STRING=text:pg://x', 'DATABASE_URL=text:pg://x'],
     )
-    assert.match(config.warnings[0]?.text ?? '', /Sluice does not start this server/)
+    assert.match(config.warnings[0]?.text ?? '', /Sluice does not start this server; use "headers"/)
   })
 
   it('a shared token is another one than that of a server of the same name', () => {
@@ -159,6 +159,10 @@ describe('credentials in sluice.yaml', () => {
     ['  github: { oauth: { token_url: http://127.0.0.1/t, client_id: a, client_secret: b } }', /allow_http: true/],
     ['  github: { oauth: { token_url: "https://u:p@a/t", client_id: a, client_secret: b } }', /user or password/],
     ['  github: { refresh: { url: "https://a/b" } }', /missing key "refresh_token"/],
+    [
+      '  stdio: { headers: { a: b } }',
+      /credentials\.stdio\.headers: has no effect: this server is spoken to over stdio/,
+    ],
     ['  encryption: { enabled: false }\n  github: { refresh: { url: https://a/b, refresh_token: x } }', /forgotten/],
   ]
   for (const [yaml, text] of bad) {
