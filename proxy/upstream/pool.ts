@@ -53,6 +53,8 @@ export class ReplicaPool implements Upstream, CallOwner {
   private places: ServerPlaces
   /** All of the table, by id. */
   private byId: Map<string, Replica>
+  /** Those that are gone from it, until the last of their calls has ended. */
+  private readonly leaving: Set<Replica>
   /** Those that new requests may go to now. */
   private candidates: readonly Replica[]
   /** Requests that run, streams included. */
@@ -79,6 +81,7 @@ export class ReplicaPool implements Upstream, CallOwner {
     this.onCircuit = (replica, circuit) => this.circuitChanged(replica, circuit)
     this.places = { server: name, places: [], coming: true, reason: '' }
     this.byId = new Map()
+    this.leaving = new Set()
     this.candidates = []
     this.inFlight = 0
     this.calls = 0
@@ -94,10 +97,15 @@ export class ReplicaPool implements Upstream, CallOwner {
     const before = this.byId
     this.places = places
     this.byId = new Map(places.places.map(place => [place.id, this.replicaAt(place, before.get(place.id))]))
-    for (const replica of before.values()) if (this.byId.get(replica.id) !== replica) void replica.retire()
+    for (const replica of before.values()) if (this.byId.get(replica.id) !== replica) this.leave(replica)
     this.isNew = false
     this.refresh()
     for (const replica of this.byId.values()) this.checkDrained(replica)
+  }
+
+  private leave(replica: Replica): void {
+    if (replica.inFlight > 0) this.leaving.add(replica)
+    void replica.retire()
   }
 
   private replicaAt(place: ServerPlaces['places'][number], known: Replica | undefined): Replica {
@@ -236,7 +244,7 @@ export class ReplicaPool implements Upstream, CallOwner {
 
   ended(call: HttpCall): void {
     this.release(call)
-    if (call.replica !== null && call.replica.state === 'draining') this.checkDrained(call.replica)
+    if (call.replica !== null && call.replica.state !== 'ready') this.checkDrained(call.replica)
   }
 
   /** It does not run any more: there is room for one that waits. */
@@ -252,7 +260,9 @@ export class ReplicaPool implements Upstream, CallOwner {
   }
 
   private checkDrained(replica: Replica): void {
-    if (replica.state !== 'draining' || replica.inFlight > 0 || replica.toldDrained) return
+    if (replica.inFlight > 0) return
+    if (replica.state === 'removed') this.leaving.delete(replica)
+    if (replica.state !== 'draining' || replica.toldDrained) return
     replica.toldDrained = true
     this.link?.drained(this.name, replica.id)
   }
@@ -283,7 +293,7 @@ export class ReplicaPool implements Upstream, CallOwner {
     const unsent = isUnsent(cause) && !call.headSeen
     if (this.link !== null && (unsent || cause instanceof SilenceError)) this.link.suspect(this.name, replica.id)
     if (!call.isAborted && this.triesAgain(call, cause, unsent)) {
-      if (replica.state === 'draining') this.checkDrained(replica)
+      if (replica.state !== 'ready') this.checkDrained(replica)
       return
     }
     const error = this.isLost(call, cause) ? this.lostSession(cause) : toSluiceError(cause, this.name, call.headSeen)
@@ -359,6 +369,11 @@ export class ReplicaPool implements Upstream, CallOwner {
     return this.candidates.some(replica => replica.failures === 0)
   }
 
+  /** Whether nothing runs and nothing waits, on replicas that are gone from the table neither. */
+  get isIdle(): boolean {
+    return this.inFlight === 0 && this.waiting.size === 0
+  }
+
   /** Replicas for the admin endpoint. */
   list(): ReplicaReport[] {
     const now = this.chance.now()
@@ -379,7 +394,7 @@ export class ReplicaPool implements Upstream, CallOwner {
   /** Ends running exchanges too. */
   destroy(): Promise<void> {
     this.stop()
-    return Promise.all([...this.byId.values()].map(replica => replica.destroy())).then(nothing)
+    return Promise.all([...this.byId.values(), ...this.leaving].map(replica => replica.destroy())).then(nothing)
   }
 
   private stop(): void {

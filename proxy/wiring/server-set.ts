@@ -119,7 +119,7 @@ export class ServerSet {
     this.#leaving.add(pool)
     const until = performance.now() + limitMs
     const timer = setInterval(() => {
-      if (!isIdle(pool) && performance.now() < until) return
+      if (!pool.isIdle && performance.now() < until) return
       clearInterval(timer)
       this.#timers.delete(timer)
       this.#leaving.delete(pool)
@@ -131,10 +131,6 @@ export class ServerSet {
   #nothingRuns({ server, places }: ServerPlaces): void {
     for (const { id, state } of places) if (state === 'draining') this.#options.link.drained(server, id)
   }
-}
-
-function isIdle(pool: ReplicaPool): boolean {
-  return pool.states().waiting === 0 && pool.list().every(({ inFlight }) => inFlight === 0)
 }
 
 /** What cannot be changed in a pool that runs. */

@@ -88,6 +88,19 @@ describe('a table that changes', () => {
     await until(() => upstream.sockets.size === 0, 'the connection closes')
   })
 
+  it('closing the pool at once ends what runs on replicas that are gone, too', async t => {
+    const { upstream, holds } = await startHolder(t)
+    const { pool, places } = testPool(t)
+    places(upstream.url)
+    const running = ask(pool)
+    await holds(1)
+    places()
+    assert.equal(pool.isIdle, false)
+    await pool.destroy()
+    assert.equal((await running.over).error?.code, 'upstream_broken')
+    assert.equal(pool.isIdle, true)
+  })
+
   it('a draining replica serves its sessions and running calls, nothing new, and is told to be drained once', async t => {
     const old = await startHolder(t)
     const young = await startScriptedUpstream(t)
