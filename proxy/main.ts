@@ -16,7 +16,7 @@ import { startAccessLog } from './observe/access-log.ts'
 import { type Admin, createAdmin, type Readiness } from './observe/admin.ts'
 import { channels, type Reload } from './observe/channels.ts'
 import type { ControlAsk } from './observe/control.ts'
-import { type ControlAnswer, ControlRoutes } from './observe/control-routes.ts'
+import { type ControlAnswer, type ControlRoute, ControlRoutes } from './observe/control-routes.ts'
 import type { MetricsSnapshot } from './observe/exposition.ts'
 import { createLog, type Log } from './observe/log.ts'
 import { Metrics } from './observe/metrics.ts'
@@ -31,6 +31,8 @@ import { Reachability } from './upstream/reachability.ts'
 import type { FleetLink, ServerPlaces } from './upstream/replica-table.ts'
 import { FleetRunner } from './wiring/fleet-runner.ts'
 import { forwardingLink, SILENT_LINK } from './wiring/links.ts'
+import { type PoolReports, poolReports } from './wiring/server-report.ts'
+import { serverRoutes } from './wiring/server-routes.ts'
 import { ServerSet } from './wiring/server-set.ts'
 
 export interface SluiceOptions {
@@ -158,12 +160,10 @@ class RunningSluice implements Sluice {
     this.#reloader = await PolicyReloader.open({ input: () => this.#policyInput(), watch })
     this.#stack.defer(() => within(this.#reloader.close(), CLOSE_LIMIT_MS))
     this.#onlookers = await this.#openOnlookers(watch)
-    this.#routes = new ControlRoutes([
-      { method: 'GET', path: '/', handler: () => this.#about() },
-      ...this.#onlookers.routes,
-    ])
     // After the listener and before the policy, which waits for the last exchange to end.
     await this.#openServers()
+    const about: ControlRoute = { method: 'GET', path: '/', handler: () => this.#about() }
+    this.#routes = new ControlRoutes([about, ...this.#serverRoutes(), ...this.#onlookers.routes])
     this.#admin = await this.#openAdmin()
     const downstream = this.#createDownstream(new SessionSealer(key))
     this.#downstream = downstream
@@ -324,6 +324,15 @@ class RunningSluice implements Sluice {
       this.#fleet = fleet
     }
     this.#stack.defer(() => servers.destroy())
+  }
+
+  /** Where another process has the fleet, that asks for what only the pools here know. */
+  #serverRoutes(): ControlRoute[] {
+    const pools = (): PoolReports => poolReports(this.#servers.pools)
+    const own: ControlRoute = { method: 'GET', path: '/pools', handler: () => pools() as unknown as Json }
+    if (this.#fleet === null) return [own]
+    const { fleet } = this.#fleet
+    return [own, ...serverRoutes({ fleet, pools: async () => [pools()], config: () => this.#candidate })]
   }
 
   replicas(table: ServerPlaces): void {

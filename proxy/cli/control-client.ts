@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { createInterface } from 'node:readline'
 import type { Json } from '../api/index.ts'
 import { expectedPath } from './control-place.ts'
-import { FAILED, ReportedError } from './failure.ts'
+import { FAILED, MISUSED, ReportedError } from './failure.ts'
 import { configOrDefault } from './settings.ts'
 
 /** How a command says which running proxy it means. */
@@ -21,6 +21,9 @@ export interface ControlQuestion {
   readonly body?: Json
   readonly signal?: AbortSignal
 }
+
+/** Statuses that say that the question was wrong: no such thing, or it cannot be done. */
+const MISUSE: ReadonlySet<number> = new Set([400, 404, 405, 409])
 
 /** Asks the proxy that runs for a configuration, by its control socket. */
 export class ControlClient {
@@ -58,7 +61,8 @@ export class ControlClient {
   async #send(question: ControlQuestion): Promise<IncomingMessage> {
     const answer = await this.#open(question)
     if (answer.statusCode === 200) return answer
-    throw new ReportedError(`sluice: ${messageOf(await textOf(answer))}`, FAILED)
+    const isMisuse = answer.statusCode !== undefined && MISUSE.has(answer.statusCode)
+    throw new ReportedError(`sluice: ${messageOf(await textOf(answer))}`, isMisuse ? MISUSED : FAILED)
   }
 
   #open({ method = 'GET', path, query = {}, body, signal }: ControlQuestion): Promise<IncomingMessage> {

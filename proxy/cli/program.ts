@@ -4,6 +4,7 @@ import { addBench } from './bench.ts'
 import { addDoctor } from './doctor.ts'
 import { collect, hostPort, hostPortOrOff, logLevel, percent, serverName, workers } from './option-values.ts'
 import { addSecret } from './secret.ts'
+import { addServer } from './server.ts'
 import type { RunFlags } from './settings.ts'
 import { addTools } from './tools.ts'
 import { addTraffic } from './traffic.ts'
@@ -24,6 +25,7 @@ Examples:
   sluice list                                      interceptors, and their options
   sluice key create claude-desktop                 an API key for a client
   sluice secret set github                         keeps a secret for a server
+  sluice server status                             servers behind a running proxy, and their replicas
   sluice audit verify logs/audit.log               whether lines were changed or removed
   sluice capture -c sluice.yaml --out corpus.jsonl record traffic, without its values
   sluice replay corpus.jsonl --policy new.yaml     what another policy would do with it
@@ -82,6 +84,7 @@ export function program(): Command {
   addSchema(root)
   addAudit(root)
   addSecret(root)
+  addServer(root)
   addTools(root)
   addTraffic(root)
   addBench(root)

@@ -166,6 +166,11 @@ export class Fleet implements ServerHost {
     return this.#specs.has(name) ? this.#output.of(name) : null
   }
 
+  /** Asks every replica now what it uses; never rejects. */
+  async measure(): Promise<void> {
+    await Promise.all([...this.#allManaged()].map(server => server.measure()))
+  }
+
   /** The name of this proxy among those that share its state folder; `''` = it runs no replicas. */
   get instance(): string {
     return this.#claim?.id ?? ''
@@ -213,7 +218,7 @@ export class Fleet implements ServerHost {
   async #claimName(): Promise<void> {
     const { stateDir, instance, key } = this.#options
     this.#claim = await claimInstance({ stateDir, wanted: instance, key })
-    this.#measuring = setInterval(() => void this.#measure(), MEASURE_MS).unref()
+    this.#measuring = setInterval(() => void this.measure(), MEASURE_MS).unref()
     if (this.#claim.reaped === 0) return
     const fields = { instance: this.#claim.id, processes: this.#claim.reaped }
     channels.notice.publish({ level: 'warn', text: 'ended what a dead proxy had left behind', fields })
@@ -324,10 +329,6 @@ export class Fleet implements ServerHost {
   #unschedule(server: ManagedServer): void {
     clearTimeout(this.#timers.get(server)?.timer)
     this.#timers.delete(server)
-  }
-
-  async #measure(): Promise<void> {
-    await Promise.all([...this.#allManaged()].map(server => server.measure()))
   }
 
   async #close(): Promise<void> {

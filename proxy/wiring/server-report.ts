@@ -1,8 +1,14 @@
 import type { ReplicaStatus, ServerStatus } from '../fleet/status.ts'
+import type { ReplicaPool } from '../upstream/pool.ts'
 import type { ReplicaReport } from '../upstream/pool-report.ts'
 
 /** What the pools of one worker say: server -> its replicas. Plain data: it crosses process borders. */
 export type PoolReports = Readonly<Record<string, readonly ReplicaReport[]>>
+
+/** What these pools say now. */
+export function poolReports(pools: readonly ReplicaPool[]): PoolReports {
+  return Object.fromEntries(pools.map(pool => [pool.name, pool.list()]))
+}
 
 /** One replica for people, as JSON. Times are ISO 8601, `null` = not yet; sizes and seconds -1 = not known. */
 export interface ReplicaView {

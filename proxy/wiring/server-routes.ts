@@ -17,7 +17,7 @@ export interface ServersControl {
   start(name: string): boolean
   logs(name: string): LoggedLine[] | null
   /** Asks replicas now what they use. */
-  measure?(): Promise<void>
+  measure(): Promise<void>
 }
 
 export interface ServerRoutesOptions {
@@ -64,7 +64,7 @@ class Desk {
 
   async list(): Promise<Json> {
     const { fleet, pools } = this.#options
-    const [reports] = await Promise.all([pools(), fleet.measure?.()])
+    const [reports] = await Promise.all([pools(), fleet.measure()])
     const now = Date.now()
     return json({ servers: fleet.list().map(status => viewOf(status, reports, now)) })
   }
@@ -103,7 +103,7 @@ class Desk {
   async #view(name: string): Promise<ServerView> {
     this.#status(name)
     const { fleet, pools } = this.#options
-    const [reports] = await Promise.all([pools(), fleet.measure?.()])
+    const [reports] = await Promise.all([pools(), fleet.measure()])
     return viewOf(this.#status(name), reports, Date.now())
   }
 

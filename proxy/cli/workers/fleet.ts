@@ -2,9 +2,12 @@ import { LoadError } from '../../base/diagnostic.ts'
 import type { Config } from '../../config/config.ts'
 import type { ServerStatus } from '../../fleet/status.ts'
 import { channels } from '../../observe/channels.ts'
+import type { ControlRoute } from '../../observe/control-routes.ts'
 import { type Target, targetOf } from '../../upstream/reachability.ts'
 import type { FleetLink, ServerPlaces } from '../../upstream/replica-table.ts'
 import { FleetRunner, type SecretSource } from '../../wiring/fleet-runner.ts'
+import type { PoolReports } from '../../wiring/server-report.ts'
+import { serverRoutes } from '../../wiring/server-routes.ts'
 import { staticTable } from '../../wiring/server-set.ts'
 
 /** What a worker tells the fleet: one call of its `FleetLink`. */
@@ -75,6 +78,11 @@ export class FleetDesk {
   get targets(): Target[] {
     const tables = new Map(this.#runner.fleet.tables.map(table => [table.server, table]))
     return this.#config.servers.map(server => targetOf(tables.get(server.name) ?? staticTable(server)))
+  }
+
+  /** What `sluice server` asks for. @param pools what those of every worker say */
+  routes(pools: () => Promise<readonly PoolReports[]>): ControlRoute[] {
+    return serverRoutes({ fleet: this.#runner.fleet, pools, config: () => this.#config })
   }
 
   list(): ServerStatus[] {

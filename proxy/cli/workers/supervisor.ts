@@ -8,11 +8,12 @@ import type { ShownValues } from '../../credentials/shown.ts'
 import { type Admin, createAdmin, type Readiness } from '../../observe/admin.ts'
 import { Aggregate } from '../../observe/aggregate.ts'
 import { type Control, type ControlAsk, openControl } from '../../observe/control.ts'
-import { type ControlAnswer, ControlRoutes } from '../../observe/control-routes.ts'
+import { type ControlAnswer, type ControlRoute, ControlRoutes } from '../../observe/control-routes.ts'
 import type { Log } from '../../observe/log.ts'
 import { Metrics } from '../../observe/metrics.ts'
 import { startNotices } from '../../observe/notices.ts'
 import { Reachability } from '../../upstream/reachability.ts'
+import type { PoolReports } from '../../wiring/server-report.ts'
 import { controlPath, openOrSay } from '../control-place.ts'
 import { ReportedError } from '../failure.ts'
 import { configOf, type Settings } from '../settings.ts'
@@ -70,7 +71,7 @@ export class Supervisor {
     for (const slot of this.#slots) if (slot.name === worker) send(slot, { type: 'control', id, order })
   })
   /** What is answered here; everything else by the workers. */
-  readonly #routes = new ControlRoutes([{ method: 'GET', path: '/', handler: () => this.#about() }])
+  #routes = new ControlRoutes([])
   readonly #own: Metrics
   readonly #reach = new Reachability(() => this.#fleet.targets)
   readonly #scrapes = new Map<number, (report: Extract<Report, { type: 'metrics' }>) => void>()
@@ -106,6 +107,8 @@ export class Supervisor {
     try {
       this.#credentials = await this.#openCredentials()
       this.#fleet = await this.#openFleet()
+      const about: ControlRoute = { method: 'GET', path: '/', handler: () => this.#about() }
+      this.#routes = new ControlRoutes([about, ...this.#fleet.routes(() => this.#pools())])
       if (config.admin !== null) this.#admin = await this.#openAdmin(config.admin)
       for (const slot of this.#slots) this.#fork(slot)
       await this.#started.promise
@@ -176,11 +179,21 @@ export class Supervisor {
 
   #answer(ask: ControlAsk): Promise<ControlAnswer> {
     if (this.#routes.knows(ask.path)) return this.#routes.answer(ask)
-    const serving = this.#slots.filter(slot => slot.isServing)
-    return this.#desk.ask(
-      serving.map(slot => slot.name),
-      ask,
-    )
+    return this.#desk.ask(this.#servingNames(), ask)
+  }
+
+  /** What only the workers know about replicas. One that does not answer in time is left out. */
+  async #pools(): Promise<PoolReports[]> {
+    const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS)
+    const names = this.#servingNames()
+    if (names.length === 0) return []
+    const answer = await this.#desk.ask(names, { method: 'GET', path: '/pools', query: {}, body: null, signal })
+    const { workers } = answer as unknown as { workers: Record<string, PoolReports & { error?: unknown }> }
+    return Object.values(workers).filter(reports => typeof reports.error !== 'string')
+  }
+
+  #servingNames(): string[] {
+    return this.#slots.filter(slot => slot.isServing).map(slot => slot.name)
   }
 
   #about(): Json {
