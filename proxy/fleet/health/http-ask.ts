@@ -36,7 +36,8 @@ export function askHttp(
   isEnough: (text: string) => boolean = () => false,
 ): Promise<Answer> {
   const target = new URL(question.path === '' ? url : new URL(question.path, url))
-  const signal = AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs)))
+  const limitMs = Math.max(1, Math.ceil(timeoutMs))
+  const signal = AbortSignal.timeout(limitMs)
   return new Promise((resolve, reject) => {
     const asked = request(target, {
       method: question.method,
@@ -48,7 +49,7 @@ export function askHttp(
       signal,
       ...(socketPath !== '' && { socketPath }),
     })
-    asked.on('error', error => reject(new Error(signal.aborted ? `no answer within ${Math.ceil(timeoutMs)} ms` : wordsOf(error))))
+    asked.on('error', error => reject(new Error(signal.aborted ? `no answer within ${limitMs} ms` : wordsOf(error))))
     asked.on('response', response => {
       collect(response, isEnough, text => {
         resolve({ status: response.statusCode ?? 0, headers: response.headers, text })
