@@ -1,7 +1,7 @@
 import { type CallOptions, type ErrorCode, type JsonObject, SluiceError } from '../api/index.ts'
 import { Envelope } from '../message/envelope.ts'
 import { errorAnswer, resultAnswer } from '../message/jsonrpc.ts'
-import { encodeHeaderValue } from '../message/mcp-headers.ts'
+import { encodeHeaderValue, paramFields } from '../message/mcp-headers.ts'
 import { WireMessage } from '../message/message.ts'
 import { scan } from '../message/scan.ts'
 import { SseSplitter } from '../message/sse.ts'
@@ -12,7 +12,6 @@ import { AnswerHead } from './head.ts'
 import { InnerInbound } from './inner-inbound.ts'
 import type { Inbound, RelayServices, ReplyPort } from './ports.ts'
 import type { Relay } from './relay.ts'
-import { paramFields } from './rename.ts'
 
 /** The class of relays: given from outside, because a relay calls this. */
 type Relays = new (services: RelayServices, inbound: Inbound, reply: ReplyPort, message: WireMessage) => Relay

@@ -1,5 +1,11 @@
 import type { Json, JsonObject } from '../api/index.ts'
-import { decodeHeaderValue, encodeHeaderValue, needsMcpName, sameParamValue } from '../message/mcp-headers.ts'
+import {
+  decodeHeaderValue,
+  encodeHeaderValue,
+  needsMcpName,
+  paramFields,
+  sameParamValue,
+} from '../message/mcp-headers.ts'
 import type { WireMessage } from '../message/message.ts'
 import { callServer } from './call.ts'
 import type { LiveExchange } from './exchange.ts'
@@ -97,36 +103,4 @@ async function learn(
     if (cursor === undefined) break
   }
   if (!services.tools.get(inbound.server)?.has(message.name)) services.tools.miss(inbound.server, caller, message.name)
-}
-
-/**
- * The header fields of a call by its tool's schema (mcp-wire: 2.6): properties that carry `x-mcp-header`, reached through
- * `properties` only, whose argument is there and not null. Names in lower case.
- */
-export function paramFields(schema: Json | undefined, args: Json | undefined): [string, string | number | boolean][] {
-  const found: [string, string | number | boolean][] = []
-  collect(schema, args, found, 0)
-  return found
-}
-
-function collect(
-  schema: Json | undefined,
-  value: Json | undefined,
-  found: [string, string | number | boolean][],
-  depth: number,
-): void {
-  const properties = isObject(schema) ? schema['properties'] : undefined
-  if (!isObject(properties) || !isObject(value) || depth > 16) return
-  for (const key of Object.keys(properties)) {
-    const property = properties[key]
-    const argument = Object.hasOwn(value, key) ? value[key] : undefined
-    if (!isObject(property) || argument === undefined || argument === null) continue
-    const header = property['x-mcp-header']
-    if (typeof header === 'string' && typeof argument !== 'object') found.push([header.toLowerCase(), argument])
-    else collect(property, argument, found, depth + 1)
-  }
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

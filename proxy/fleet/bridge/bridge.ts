@@ -7,7 +7,7 @@ import { scan, startsWithArray } from '../../message/scan.ts'
 import { BatchExchange } from './batch-exchange.ts'
 import { Call } from './call.ts'
 import type { BridgeContext } from './context.ts'
-import { EraFinder, type EraMemory } from './era.ts'
+import { type Era, EraFinder, type EraMemory } from './era.ts'
 import { Exclusive, type SessionKeeper } from './exclusive.ts'
 import type { Connection, RequestHandler } from './http/connection.ts'
 import { Exchange } from './http/exchange.ts'
@@ -100,7 +100,7 @@ export class Bridge implements RequestHandler, SessionKeeper {
     if (!(envelope instanceof Envelope)) {
       refuse(exchange, 400, envelope.code, envelope.text, envelope.idText)
     } else if (envelope.metaVersion !== null) {
-      this.fromModern(exchange, envelope, body)
+      this.fromModern(exchange, head, envelope, body)
     } else if (envelope.method === 'initialize' && envelope.kind === 'request') {
       this.initialize(exchange, envelope, body)
     } else if (head.session === '') {
@@ -111,7 +111,7 @@ export class Bridge implements RequestHandler, SessionKeeper {
     }
   }
 
-  private fromModern(exchange: Exchange, envelope: Envelope, body: Buffer): void {
+  private fromModern(exchange: Exchange, head: RequestHead, envelope: Envelope, body: Buffer): void {
     // A request is cancelled by closing it: over HTTP nothing says whose the request of a notification would be.
     const isCancel = envelope.method === 'notifications/cancelled' || envelope.method === 'notifications/progress'
     if (envelope.kind !== 'request') {
@@ -121,30 +121,42 @@ export class Bridge implements RequestHandler, SessionKeeper {
     const call = new Call(exchange, this.modern, envelope, body, true)
     exchange.owner = call
     const era = this.eras.known
-    if (era === null) this.findEra(call)
-    else this.sendModern(call, era)
+    const version = envelope.metaVersion ?? ''
+    if (era === null) this.findEra(call, version, head.params)
+    else this.sendModern(call, era, version, head.params)
   }
 
-  private findEra(call: Call): void {
+  private findEra(call: Call, version: string, params: readonly string[] | null): void {
     this.eras.find().then(
       era => {
         this.setWarmth()
-        this.sendModern(call, era)
+        this.sendModern(call, era, version, params)
       },
       (error: SluiceError) => call.fail(error.code, error.message, null),
     )
   }
 
-  private sendModern(call: Call, era: 'legacy' | 'modern'): void {
+  private sendModern(call: Call, era: Era, version: string, params: readonly string[] | null): void {
     if (!call.exchange.isOpen) return
-    if (era === 'modern') return this.modern.send(call)
-    const text = `${this.context.server} does not speak MCP ${MODERN_VERSION}: send initialize first`
-    call.refuse('invalid_request', text)
+    if (era === 'legacy') {
+      const text = `${this.context.server} does not speak MCP ${MODERN_VERSION}: send initialize first`
+      return call.refuse('invalid_request', text)
+    }
+    const { versions } = this.eras
+    if (versions.length > 0 && call.isComplete && !versions.includes(version)) {
+      return refuseVersion(call.exchange, call.idText, version, versions)
+    }
+    const fault = this.modern.paramFault(call, params)
+    if (fault === '') this.modern.send(call)
+    else call.refuse('header_mismatch', fault)
   }
 
   /** `initialize` of a legacy client: begins a session, with or without a process of its own. */
   private initialize(exchange: Exchange, envelope: Envelope, body: Buffer): void {
-    if (this.context.spec.era === 'modern') return this.refuseLegacy(exchange, envelope)
+    if (this.context.spec.era === 'modern') {
+      const { versions } = this.eras
+      return refuseVersion(exchange, envelope.idText, '', versions.length > 0 ? versions : [MODERN_VERSION])
+    }
     if ((this.shared?.sessions.size ?? 0) >= MAX_SHARED_SESSIONS) {
       const text = `${this.context.server} has ${MAX_SHARED_SESSIONS} sessions`
       return refuse(exchange, 200, 'overloaded', text, envelope.idText)
@@ -162,12 +174,6 @@ export class Bridge implements RequestHandler, SessionKeeper {
     this.sessions.set(id, own)
     this.setWarmth()
     return own.session
-  }
-
-  private refuseLegacy(exchange: Exchange, envelope: Envelope): void {
-    const message = `${this.context.server} speaks MCP ${MODERN_VERSION} only`
-    const error = { code: -32022, message, data: { supported: [MODERN_VERSION] } }
-    exchange.whole(400, Buffer.from(`{"jsonrpc":"2.0","id":${envelope.idText},"error":${JSON.stringify(error)}}`))
   }
 
   private withoutSession(exchange: Exchange, envelope: Envelope): void {
@@ -259,4 +265,14 @@ function take(session: Session, exchange: Exchange, envelope: Envelope, body: Bu
 
 function refuse(exchange: Exchange, status: number, code: ErrorCode, text: string, idText: string): void {
   exchange.whole(status, errorAnswer(idText, code, text, null, false))
+}
+
+/** @param requested `''` = an `initialize`, which no modern server knows */
+function refuseVersion(exchange: Exchange, idText: string, requested: string, supported: readonly string[]): void {
+  const error = {
+    code: -32022,
+    message: `Unsupported protocol version: this server speaks ${supported.join(', ')}`,
+    data: requested === '' ? { supported } : { supported, requested },
+  }
+  exchange.whole(400, Buffer.from(`{"jsonrpc":"2.0","id":${idText},"error":${JSON.stringify(error)}}`))
 }

@@ -20,10 +20,12 @@ export interface EraMemory {
   era: Era | 'unknown'
   /** By `performance.now()`. */
   untilMs: number
+  /** The modern versions it speaks; none = not known. */
+  versions: readonly string[]
 }
 
 export function newMemory(): EraMemory {
-  return { era: 'unknown', untilMs: 0 }
+  return { era: 'unknown', untilMs: 0, versions: [] }
 }
 
 /** Asks a server which era it speaks, by `server/discover` (MCP 2026-07-28, "Backward Compatibility"). */
@@ -46,8 +48,10 @@ export class EraFinder {
   /** What is known without asking; `null` = it has to be asked. */
   get known(): Era | null {
     const { era } = this.context.spec
-    if (era !== 'auto') return era
     const { memory } = this
+    if (era === 'legacy') return era
+    // It speaks modern, says the operator: which versions, it says itself.
+    if (era === 'modern') return memory.untilMs > 0 ? era : null
     if (memory.era === 'unknown') return null
     return memory.era === 'modern' || performance.now() < memory.untilMs ? memory.era : null
   }
@@ -60,13 +64,20 @@ export class EraFinder {
     return this.running
   }
 
+  /** The modern versions the server speaks. */
+  get versions(): readonly string[] {
+    return this.memory.versions
+  }
+
   private async probe(): Promise<Era> {
     const pipe = await this.lease()
     // Some servers end at any request before initialize.
     pipe.isTrial = true
     const answer = askProcess(pipe, 'server/discover', { _meta: OWN_META }, PROBE_MS)
-    const verdict = await answer.then(isModern, () => false)
+    const versions = await answer.then(modernVersions, () => [])
     pipe.isTrial = false
+    this.memory.versions = versions
+    const verdict = versions.length > 0 || this.context.spec.era === 'modern'
     if (verdict) this.found(pipe)
     else this.notFound(pipe, await answer.then(answered, () => false))
     return verdict ? 'modern' : 'legacy'
@@ -74,7 +85,7 @@ export class EraFinder {
 
   private found(pipe: Pipe): void {
     this.remember('modern', Number.POSITIVE_INFINITY)
-    this.adopt(pipe)
+    if (!pipe.isOver) this.adopt(pipe)
   }
 
   /** A process that has answered is as good as new; one that was silent may be confused. */
@@ -102,8 +113,8 @@ function answered(): boolean {
   return true
 }
 
-/** A `DiscoverResult`, or the error that says which modern versions there are (-32022). */
-function isModern({ envelope, line }: OwnAnswer): boolean {
+/** What a `DiscoverResult` says, or the error that names modern versions (-32022); none = the server is not modern. */
+function modernVersions({ envelope, line }: OwnAnswer): string[] {
   const message = JSON.parse(line.toString()) as {
     result?: { supportedVersions?: unknown }
     error?: { data?: { supported?: unknown } }
@@ -111,5 +122,6 @@ function isModern({ envelope, line }: OwnAnswer): boolean {
   const versions = envelope.isError
     ? envelope.errorCode === -32022 && message.error?.data?.supported
     : message.result?.supportedVersions
-  return Array.isArray(versions) && versions.some(version => typeof version === 'string' && version >= MODERN_VERSION)
+  if (!Array.isArray(versions)) return []
+  return versions.filter(version => typeof version === 'string' && version >= MODERN_VERSION)
 }

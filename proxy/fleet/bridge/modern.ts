@@ -5,6 +5,7 @@ import { type Call, type CallHolder, LISTEN } from './call.ts'
 import { type BridgeContext, tell } from './context.ts'
 import { refusal } from './exclusive.ts'
 import { findMember, member } from './member.ts'
+import { ParamHeaders } from './param-headers.ts'
 import { patched } from './patch.ts'
 import type { Pipe, PipeOwner } from './pipe.ts'
 import type { Claim, Processes } from './processes.ts'
@@ -24,6 +25,7 @@ export class Modern implements PipeOwner, CallHolder, Claim {
   private readonly context: BridgeContext
   private readonly processes: Processes
   private readonly subscriptions: Resubscriptions
+  private readonly params: ParamHeaders
   private pipe: Pipe | null
   private waiting: Call[]
   private claimed: boolean
@@ -32,6 +34,7 @@ export class Modern implements PipeOwner, CallHolder, Claim {
     this.context = context
     this.processes = processes
     this.subscriptions = new Resubscriptions()
+    this.params = new ParamHeaders()
     this.pipe = null
     this.waiting = []
     this.claimed = false
@@ -78,8 +81,14 @@ export class Modern implements PipeOwner, CallHolder, Claim {
     this.processes.take(this)
   }
 
-  settled(call: Call): void {
+  /** Why the `Mcp-Param-*` fields of a call do not say what it says; `''` = they do. */
+  paramFault(call: Call, fields: readonly string[] | null): string {
+    return call.method === 'tools/call' ? this.params.fault(call.name, call.body, fields) : ''
+  }
+
+  settled(call: Call, line: Buffer | null): void {
     if (call.method === LISTEN) this.subscriptions.forget(call)
+    else if (call.method === 'tools/list' && line !== null && call.succeeded) this.params.learn(line)
   }
 
   abandoned(call: Call): void {

@@ -9,6 +9,8 @@ export class RequestHead {
   session: string
   /** Whether the peer wants the connection closed behind the answer. */
   close: boolean
+  /** `Mcp-Param-*` fields, flat, names in lower case without that prefix; `null` = there is none. */
+  params: string[] | null
 
   constructor() {
     this.method = ''
@@ -16,6 +18,7 @@ export class RequestHead {
     this.contentLength = -1
     this.session = ''
     this.close = false
+    this.params = null
   }
 }
 
@@ -23,6 +26,8 @@ const COLON = 0x3a
 const CR = 0x0d
 const LF = 0x0a
 const MAX_LENGTH_DIGITS = 15
+const PARAM = 'mcp-param-'
+const MAX_PARAMS = 100
 const VISIBLE = /^[\x21-\x7e]+$/
 
 /**
@@ -61,6 +66,12 @@ function readField(head: RequestHead, bytes: Buffer, start: number, end: number)
   if (colon <= start || colon >= end) return 400
   const first = bytes[start] as number
   if (first <= 0x20 || (bytes[colon - 1] as number) <= 0x20) return 400
+  if ((first | 0x20) === 0x6d && colon - start > PARAM.length && isName(bytes, start, PARAM)) {
+    head.params ??= []
+    const name = bytes.toString('latin1', start + PARAM.length, colon).toLowerCase()
+    if (head.params.length < MAX_PARAMS * 2) head.params.push(name, value(bytes, colon, end))
+    return 0
+  }
   switch (colon - start) {
     case 10:
       if (isName(bytes, start, 'connection')) head.close ||= /close/i.test(value(bytes, colon, end))

@@ -25,7 +25,15 @@ async function start(scope: Scope, react: Parameters<typeof modernServer>[0] = (
     server.react = modernServer(react)
   })
   const bridge = await startBridge(scope, opener, { era: 'modern', ...spec })
-  return { ...bridge, opener, server: await opener.server() }
+  const server = await opener.server()
+  // The first request makes the bridge ask which versions there are.
+  const first = begin(scope, bridge.url, modern('first', 'vendor/first'))
+  const { id } = await server.got('vendor/first')
+  server.say({ jsonrpc: '2.0', id, result: {} })
+  await (await first.answer).text()
+  server.lines.length = 0
+  server.messages.length = 0
+  return { ...bridge, opener, server }
 }
 
 describe('a modern server behind the bridge', () => {
@@ -320,7 +328,7 @@ describe('the era', () => {
     assert.equal((await send(t, url, initialize())).status, 200)
   })
 
-  it('is modern when the error names modern versions', async t => {
+  it('is modern when the error names modern versions, which are those that are served', async t => {
     const opener = new MemoryOpener(server => {
       server.react = ({ id, method }) =>
         method === 'server/discover'
@@ -328,6 +336,50 @@ describe('the era', () => {
           : { jsonrpc: '2.0', id, result: {} }
     })
     const { url } = await startBridge(t, opener)
-    assert.equal((await send(t, url, modern(1, 'tools/call', { name: 'a' }))).status, 200)
+    const answer = await send(t, url, modern(1, 'tools/call', { name: 'a' }))
+    assert.equal(answer.status, 400)
+    const { error } = await answer.json()
+    assert.equal(error.code, -32022)
+    assert.deepEqual(error.data, { supported: ['2027-01-01'], requested: '2026-07-28' })
+  })
+})
+
+describe('arguments that are mirrored in headers', () => {
+  const PROPERTY = { type: 'string', 'x-mcp-header': 'Region' }
+  const tools = [
+    { name: 'mirrors', inputSchema: { type: 'object', properties: { region: PROPERTY, n: { type: 'number' } } } },
+    { name: 'plain', inputSchema: { type: 'object' } },
+  ]
+  const ask = (args: object, headers: Record<string, string> = {}, name = 'mirrors') =>
+    modern(1, 'tools/call', { name, arguments: args }, { headers })
+
+  it('must say what the body says, once the list of tools is known', async t => {
+    const opener = new MemoryOpener(server => {
+      server.react = modernServer(({ id, method }) => ({
+        jsonrpc: '2.0',
+        id,
+        result: method === 'tools/list' ? { tools } : {},
+      }))
+    })
+    const { url } = await startBridge(t, opener)
+    const status = async (post: ReturnType<typeof ask>) => (await send(t, url, post)).status
+    assert.equal(await status(ask({ region: 'eu' })), 200)
+    assert.equal(await status(modern(1, 'tools/list')), 200)
+    assert.equal(await status(ask({ region: 'eu' }, { 'Mcp-Param-REGION': 'eu' })), 200)
+    assert.equal(await status(ask({ region: 'ü' }, { 'mcp-param-region': '=?base64?w7w=?=' })), 200)
+    assert.equal(await status(ask({ n: 1 })), 200)
+    assert.equal(await status(ask({ region: 'eu' }, { 'mcp-param-other': 'x', 'mcp-param-region': 'eu' })), 200)
+    assert.equal(await status(ask({ region: 'eu' }, {}, 'plain')), 200)
+    for (const [args, headers] of [
+      [{ region: 'eu' }, {}],
+      [{ region: 'eu' }, { 'mcp-param-region': 'us' }],
+      [{ region: 'eu' }, { 'mcp-param-region': '=?base64?w7w?=' }],
+      [{}, { 'mcp-param-region': 'eu' }],
+    ] as const) {
+      const answer = await send(t, url, ask(args, headers))
+      assert.equal(answer.status, 400)
+      const { id, error } = await answer.json()
+      assert.deepEqual([id, error.code], [1, -32020])
+    }
   })
 })
