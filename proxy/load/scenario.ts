@@ -79,6 +79,10 @@ export const scenarioSchema = z.strictObject({
     .min(1)
     .max(100)
     .default([{ weight: 1, method: 'tools/list', progress: false, think_time: 0 }]),
+  bench: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .meta({ description: 'what "npm run bench" of the repository starts around it; "sluice bench" has no use for it' }),
 })
 
 export type Scenario = z.infer<typeof scenarioSchema>
