@@ -88,9 +88,12 @@ class Progress {
   take(line: string): void {
     const step = parse(line)
     if (step.error !== undefined) this.error = step.error
+    const layer = this.#layers.get(step.id ?? '')
+    if (step.status === 'Download complete' && layer !== undefined) layer.current = layer.total
     const { current = 0, total = 0 } = step.progressDetail ?? {}
     if (step.status !== 'Downloading' || step.id === undefined || total <= 0) return
-    if (this.#layers.size < MAX_LAYERS) this.#layers.set(step.id, { current, total })
+    if (layer !== undefined) layer.current = current
+    else if (this.#layers.size < MAX_LAYERS) this.#layers.set(step.id, { current, total })
     this.#report()
   }
 

@@ -44,7 +44,8 @@ async function readDockerFile(path: string): Promise<DockerFile> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as DockerFile
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {}
+    // Somebody else's file is as good as none: most images need no login.
+    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return {}
     throw new LaunchError(`${path} cannot be read: what it says about registries is not known`, true, error)
   }
 }
