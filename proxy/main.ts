@@ -343,9 +343,10 @@ class RunningSluice implements Sluice {
   async #changeServers(config: Config): Promise<void> {
     await this.#ownCredentials?.apply(config.credentials)
     if (this.#closed !== null) return
-    this.#servers.apply(config)
-    this.#downstream.setRoutes(this.#servers.routes)
     try {
+      // A certificate of `tls` that cannot be read leaves all servers as they were.
+      this.#servers.apply(config)
+      this.#downstream.setRoutes(this.#servers.routes)
       await this.#fleet?.apply(config)
     } catch (error) {
       const text = 'replicas stay as they were'

@@ -4,6 +4,7 @@ import type { YamlSource } from '../base/yaml-source.ts'
 import { checkCredentials } from './credentials-check.ts'
 import { checkVolumes } from './fleet-schema.ts'
 import type { RawConfig } from './schema.ts'
+import { checkUpstreams } from './servers/upstream-check.ts'
 
 /** What no single key can tell: keys that contradict each other, or cannot act. */
 export function checkConfig(raw: RawConfig, source: YamlSource, allowNoServers: boolean): Diagnostic[] {
@@ -20,6 +21,7 @@ export function checkConfig(raw: RawConfig, source: YamlSource, allowNoServers: 
       anyServer: allowNoServers,
     }),
     ...checkVolumes(raw.servers, raw.fleet, source),
+    ...checkUpstreams(raw.servers, source),
   ]
 }
 

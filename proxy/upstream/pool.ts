@@ -70,7 +70,7 @@ export class ReplicaPool implements Upstream, CallOwner {
   constructor(name: string, options: PoolOptions) {
     const { settings, link, chance = CHANCE } = options
     this.name = name
-    this.options = { ...options, pem: readPem(settings.tls) }
+    this.options = { ...options, pem: readPem(name, settings.tls) }
     this.link = link
     this.chance = chance
     this.balancer = createBalancer(settings.balance, chance)

@@ -6,23 +6,24 @@ import type { UpstreamTls } from './settings.ts'
 export type Pem = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'servername'>
 
 /**
- * Reads the files that `tls` names.
- * @throws Error that names key and file when one cannot be read
+ * Reads the files that `tls` of a server names.
+ * @throws Error that names server, key and file when one cannot be read
  */
-export function readPem(tls: UpstreamTls | null): Pem {
+export function readPem(server: string, tls: UpstreamTls | null): Pem {
   if (tls === null) return {}
   return {
-    ...(tls.ca !== '' && { ca: read('ca', tls.ca) }),
-    ...(tls.cert !== '' && { cert: read('cert', tls.cert) }),
-    ...(tls.key !== '' && { key: read('key', tls.key) }),
+    ...(tls.ca !== '' && { ca: read(server, 'ca', tls.ca) }),
+    ...(tls.cert !== '' && { cert: read(server, 'cert', tls.cert) }),
+    ...(tls.key !== '' && { key: read(server, 'key', tls.key) }),
     ...(tls.serverName !== '' && { servername: tls.serverName }),
   }
 }
 
-function read(key: string, file: string): Buffer {
+function read(server: string, key: string, file: string): Buffer {
   try {
     return readFileSync(file)
   } catch (error) {
-    throw new Error(`tls.${key} of a server: ${file} cannot be read (${(error as Error).message})`, { cause: error })
+    const reason = (error as Error).message
+    throw new Error(`servers.${server}.tls.${key}: ${file} cannot be read (${reason})`, { cause: error })
   }
 }

@@ -116,7 +116,7 @@ describe('TLS of a server', () => {
 
   it('a file that cannot be read is named', t => {
     const tls = { ...NO_TLS, ca: path('nowhere.pem') }
-    assert.throws(() => testPool(t, { tls }), /tls\.ca of a server: .*nowhere\.pem cannot be read/)
+    assert.throws(() => testPool(t, { tls }), /servers\.s\.tls\.ca: .*nowhere\.pem cannot be read/)
   })
 })
 
