@@ -133,8 +133,9 @@ export class ReplicaPool implements Upstream, CallOwner {
 
   send(request: UpstreamRequest, sink: UpstreamSink): void {
     this.retries.earn()
-    if (this.recovery?.concerns(request) === true) this.recovery.send(request, sink)
-    else this.sendFresh(request, sink)
+    const heard = this.retries.listen(request, sink)
+    if (this.recovery?.concerns(request) === true) this.recovery.send(request, heard)
+    else this.sendFresh(request, heard)
   }
 
   private sendFresh(request: UpstreamRequest, sink: UpstreamSink): void {

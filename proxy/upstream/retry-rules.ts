@@ -2,7 +2,8 @@ import { GlobList } from '../api/index.ts'
 import type { HttpCall } from './http-call.ts'
 import { RetryBudget } from './retry-budget.ts'
 import type { HedgeSettings, RetrySettings } from './settings.ts'
-import type { UpstreamRequest } from './upstream.ts'
+import { ToolHints } from './tool-hints.ts'
+import type { UpstreamRequest, UpstreamSink } from './upstream.ts'
 
 /** Most tries of one request, however many replicas there are. */
 export const MAX_TRIES = 3
@@ -19,17 +20,25 @@ export class RetryRules {
   private readonly named: GlobList | null
   private readonly hedged: GlobList | null
   private readonly hedges: boolean
+  /** `null` = nobody wants to know. */
+  private readonly hints: ToolHints | null
 
   constructor(retry: RetrySettings | null, hedge: HedgeSettings | null) {
     this.budget = retry === null ? null : new RetryBudget(retry.budget)
     this.named = retry === null || retry.tools.length === 0 ? null : new GlobList(retry.tools)
     this.hedges = hedge !== null
+    this.hints = retry === null && hedge === null ? null : new ToolHints()
     this.hedged = hedge === null || hedge.tools.length === 0 ? null : new GlobList(hedge.tools)
   }
 
   /** A request came. */
   earn(): void {
     if (this.budget !== null) this.budget.earn()
+  }
+
+  /** The sink to use for a request: what the server tells about its tools is remembered. */
+  listen(request: UpstreamRequest, sink: UpstreamSink): UpstreamSink {
+    return this.hints === null ? sink : this.hints.listen(request, sink)
   }
 
   /** Whether a call that was sent may be sent once more; the budget is spent then. */
@@ -47,7 +56,7 @@ export class RetryRules {
   /** Whether two of this request at the same time are harmless, and wanted. */
   mayHedge(request: UpstreamRequest): boolean {
     if (!this.hedges || request.lane !== 'call' || request.replica !== '') return false
-    return request.reads || isNamed(this.hedged, request.tool)
+    return request.reads || isNamed(this.hedged, request.tool) || this.hints?.onlyReads(request.tool) === true
   }
 
   /** The second one counts as a retry. */
@@ -56,7 +65,7 @@ export class RetryRules {
   }
 
   private isHarmless(request: UpstreamRequest): boolean {
-    return request.repeatable || isNamed(this.named, request.tool)
+    return request.repeatable || isNamed(this.named, request.tool) || this.hints?.mayRepeat(request.tool) === true
   }
 }
 
