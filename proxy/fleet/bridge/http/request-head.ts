@@ -1,3 +1,5 @@
+import { sameAscii } from '../../../base/bytes.ts'
+
 /** What the bridge needs of the head of a request. */
 export class RequestHead {
   method: 'POST' | 'GET' | 'DELETE' | ''
@@ -26,6 +28,7 @@ const COLON = 0x3a
 const CR = 0x0d
 const LF = 0x0a
 const MAX_LENGTH_DIGITS = 15
+const USUAL = 'POST /mcp HTTP/1.1'
 const PARAM = 'mcp-param-'
 const MAX_PARAMS = 100
 const VISIBLE = /^[\x21-\x7e]+$/
@@ -40,19 +43,28 @@ const VISIBLE = /^[\x21-\x7e]+$/
 export function readHead(bytes: Buffer, start: number, end: number): RequestHead | number {
   const head = new RequestHead()
   let lineEnd = bytes.indexOf(LF, start)
-  if (bytes[lineEnd - 1] !== CR || !readRequestLine(head, bytes.toString('latin1', start, lineEnd - 1))) return 400
+  if (bytes[lineEnd - 1] !== CR || !readRequestLine(head, bytes, start, lineEnd - 1)) return 400
   while (lineEnd < end) {
     const at = lineEnd + 1
-    lineEnd = bytes.indexOf(LF, at)
+    // Byte by byte: a native search costs more than the length of a field.
+    let colon = at
+    while (bytes[colon] !== COLON && bytes[colon] !== LF) colon++
+    lineEnd = colon
+    while (bytes[lineEnd] !== LF) lineEnd++
     if (bytes[lineEnd - 1] !== CR) return 400
-    const fault = readField(head, bytes, at, lineEnd - 1)
+    const fault = readField(head, bytes, at, colon, lineEnd - 1)
     if (fault !== 0) return fault
   }
   return head
 }
 
-function readRequestLine(head: RequestHead, line: string): boolean {
-  const [method, target, version, more] = line.split(' ')
+function readRequestLine(head: RequestHead, bytes: Buffer, start: number, end: number): boolean {
+  if (end - start === USUAL.length && sameAscii(bytes, start, USUAL)) {
+    head.method = 'POST'
+    head.path = '/mcp'
+    return true
+  }
+  const [method, target, version, more] = bytes.toString('latin1', start, end).split(' ')
   if (version !== 'HTTP/1.1' || more !== undefined || target === undefined || !target.startsWith('/')) return false
   const query = target.indexOf('?')
   head.path = query < 0 ? target : target.slice(0, query)
@@ -61,8 +73,7 @@ function readRequestLine(head: RequestHead, line: string): boolean {
 }
 
 /** @returns 0, or the HTTP status of the refusal */
-function readField(head: RequestHead, bytes: Buffer, start: number, end: number): number {
-  const colon = bytes.indexOf(COLON, start)
+function readField(head: RequestHead, bytes: Buffer, start: number, colon: number, end: number): number {
   if (colon <= start || colon >= end) return 400
   const first = bytes[start] as number
   if (first <= 0x20 || (bytes[colon - 1] as number) <= 0x20) return 400
@@ -74,6 +85,8 @@ function readField(head: RequestHead, bytes: Buffer, start: number, end: number)
   }
   switch (colon - start) {
     case 10:
+      // `keep-alive` and nothing else: the usual one.
+      if (end - colon === 12 && isName(bytes, end - 10, 'keep-alive')) return 0
       if (isName(bytes, start, 'connection')) head.close ||= /close/i.test(value(bytes, colon, end))
       return 0
     case 14:
