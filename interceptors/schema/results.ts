@@ -27,7 +27,7 @@ export class Results {
     const tool = (list ?? this.#tools.lists.known(exchange))?.tools.get(message.name)
     // Who changes a result answers for it: the schema is about what the server says.
     if (tool === undefined || tool.output === null || message.edited) return
-    const structured = structuredOf(message.json())
+    const structured = structuredOf(message.jsonWithoutContent())
     if (structured === NOT_DUE) return
     if (structured === undefined) return this.#invalid(['structuredContent is missing'], tool, exchange)
     return this.#check(tool, tool.output, structured, message, exchange)

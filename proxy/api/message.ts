@@ -30,6 +30,11 @@ export interface Message {
   /** Parsed at most once and shared by all hooks: do not change it, use `edit()`. */
   json(): Readonly<JsonObject>
   /**
+   * The same for those who look at a result but not at its `content`: where that is large, an empty list may stand in its
+   * place, and it is not parsed.
+   */
+  jsonWithoutContent(): Readonly<JsonObject>
+  /**
    * Changes the message: `change` gets a copy it may write to. What it leaves alone keeps its source text.
    * The hook's look must say `edits: true`, otherwise this throws and the hook counts as failed.
    */

@@ -29,6 +29,9 @@ export class Envelope {
   readonly toolError: boolean
   /** `error.code` of a response, 0 when there is none. */
   readonly errorCode: number
+  /** Range of the value of `result.content` in the message, the last one where there are several; -1 = there is none. */
+  readonly contentStart: number
+  readonly contentEnd: number
   /** Deepest nesting of objects and arrays; the message itself is 1. */
   readonly depth: number
 
@@ -42,6 +45,8 @@ export class Envelope {
     isError: boolean,
     toolError: boolean,
     errorCode: number,
+    contentStart: number,
+    contentEnd: number,
     depth: number,
   ) {
     this.kind = kind
@@ -53,6 +58,8 @@ export class Envelope {
     this.isError = isError
     this.toolError = toolError
     this.errorCode = errorCode
+    this.contentStart = contentStart
+    this.contentEnd = contentEnd
     this.depth = depth
   }
 

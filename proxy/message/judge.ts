@@ -6,13 +6,17 @@ import { SLOT } from './keys.ts'
 import { knownMethod, type NameField, nameField } from './methods.ts'
 import { ScanFault } from './scan-fault.ts'
 
-/** Decides what a grammatical message is, from what `walk` found. `at` = its offset, for faults about the whole. */
-export function judge(bytes: Buffer, at: number): Envelope | ScanFault {
+/**
+ * Decides what a grammatical message is, from what `walk` found.
+ * @param at its offset, for faults about the whole
+ * @param start where the message's own bytes begin: white space may stand before it
+ */
+export function judge(bytes: Buffer, at: number, start: number): Envelope | ScanFault {
   if (twins.at >= 0) {
     return refuse(bytes, `the key "${twins.key}" is repeated, or written in another case`, twins.at)
   }
   if (!isVersion2(bytes)) return refuse(bytes, '"jsonrpc" must be "2.0"', at)
-  return has(SLOT.method) ? judgeCall(bytes, at) : judgeResponse(bytes, at)
+  return has(SLOT.method) ? judgeCall(bytes, at) : judgeResponse(bytes, at, start)
 }
 
 /** A fault of a message whose grammar was right as far as it was read; carries the id unless that is in doubt. */
@@ -53,11 +57,13 @@ function judgeCall(bytes: Buffer, at: number): Envelope | ScanFault {
     false,
     false,
     0,
+    -1,
+    -1,
     trouble.deepest,
   )
 }
 
-function judgeResponse(bytes: Buffer, at: number): Envelope | ScanFault {
+function judgeResponse(bytes: Buffer, at: number, start: number): Envelope | ScanFault {
   const isError = has(SLOT.error)
   if (isError === has(SLOT.result)) {
     return refuse(bytes, isError ? 'both "result" and "error"' : 'neither "method" nor "result" nor "error"', at)
@@ -76,6 +82,8 @@ function judgeResponse(bytes: Buffer, at: number): Envelope | ScanFault {
     isError,
     has(SLOT.isError) && bytes[starts[SLOT.isError] as number] === 0x74,
     isError ? numberAt(bytes, SLOT.code) : 0,
+    has(SLOT.content) ? (starts[SLOT.content] as number) - start : -1,
+    has(SLOT.content) ? (ends[SLOT.content] as number) - start : -1,
     trouble.deepest,
   )
 }

@@ -46,9 +46,10 @@ export const SLOT = {
   capabilities: 17,
   isError: 18,
   code: 19,
+  content: 20,
 } as const
 
-export const SLOTS = 20
+export const SLOTS = 21
 
 function level(strict: boolean, keys: readonly [text: string, slot: number, inner?: Level][]): Level {
   const byFold = new Map<string, Key>()
@@ -91,7 +92,10 @@ const PARAMS = level(true, [
   ['ref', SLOT.ref, REF],
 ])
 
-const RESULT = level(false, [['isError', SLOT.isError]])
+const RESULT = level(false, [
+  ['isError', SLOT.isError],
+  ['content', SLOT.content],
+])
 const ERROR = level(false, [['code', SLOT.code]])
 
 /** The message itself. */

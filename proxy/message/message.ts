@@ -6,6 +6,9 @@ import { splice } from './splice.ts'
 /** Nesting allowed in a message that an interceptor has edited: interceptors are trusted, recursion is not endless. */
 const EDITED_MAX_DEPTH = 1000
 
+/** A `content` of fewer bytes is parsed with the rest, so that all share one parse. */
+const MIN_LEFT_OUT = 1024
+
 /** A message in flight: its bytes, its envelope, and JSON once somebody asked. One hidden class for all kinds. */
 export class WireMessage implements Message {
   readonly direction: Direction
@@ -22,6 +25,8 @@ export class WireMessage implements Message {
   /** Number of edits that changed something. */
   edits: number
   private parsed: JsonObject | null
+  /** The same without `result.content`. */
+  private outline: JsonObject | null
 
   /** @param method,name for a response: those of the request it answers */
   constructor(direction: Direction, envelope: Envelope, body: Buffer, method: string, name: string) {
@@ -34,6 +39,7 @@ export class WireMessage implements Message {
     this.editable = false
     this.edits = 0
     this.parsed = null
+    this.outline = null
   }
 
   get kind(): Kind {
@@ -63,6 +69,19 @@ export class WireMessage implements Message {
       this.parsed = parsed
     }
     return parsed
+  }
+
+  jsonWithoutContent(): Readonly<JsonObject> {
+    const { contentStart, contentEnd } = this.envelope
+    if (this.parsed !== null || contentEnd - contentStart < MIN_LEFT_OUT) return this.json()
+    let outline = this.outline
+    if (outline === null) {
+      const { body } = this
+      const text = `${body.toString('utf8', 0, contentStart)}[]${body.toString('utf8', contentEnd)}`
+      outline = JSON.parse(text) as JsonObject
+      this.outline = outline
+    }
+    return outline
   }
 
   edit(change: (json: JsonObject) => void): void {
@@ -96,6 +115,7 @@ export class WireMessage implements Message {
     this.envelope = envelope
     this.edits = edits
     this.parsed = null
+    this.outline = null
     if (envelope.kind !== 'response') {
       this.method = envelope.method
       this.name = envelope.name
@@ -121,6 +141,7 @@ export class WireMessage implements Message {
     this.body = body
     this.envelope = envelope
     this.parsed = null
+    this.outline = null
     this.edits++
     if (envelope.kind !== 'response') {
       this.method = envelope.method

@@ -85,7 +85,7 @@ function scanRange(bytes: Buffer, from: number, end: number, maxDepth: number): 
   if (i < 0) return broken(bytes)
   if (i < end) i = skipSpace(bytes, i, end)
   if (i !== end) return brokenAt(bytes, 'unexpected data behind the message', i)
-  return isObject ? judge(bytes, at) : invalid('a message must be an object', at)
+  return isObject ? judge(bytes, at, from) : invalid('a message must be an object', at)
 }
 
 function emptyBatch(bytes: Buffer, at: number): ScanFault {

@@ -33,6 +33,11 @@ export class ProbeMessage extends WireMessage {
     return super.json()
   }
 
+  override jsonWithoutContent(): Readonly<JsonObject> {
+    this.require('json')
+    return super.jsonWithoutContent()
+  }
+
   private require(need: 'bytes' | 'json'): void {
     if (RANK[this.need] >= RANK[need]) return
     throw new TypeError(
