@@ -32,9 +32,17 @@ export class ServerSet {
   /** Pools that get nothing new, until they are idle. */
   readonly #leaving = new Set<ReplicaPool>()
   readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #link: FleetLink
 
   constructor(options: ServerSetOptions) {
     this.#options = options
+    const { link } = options
+    this.#link = {
+      wanted: server => link.wanted(server),
+      load: (server, inFlight, waiting) => link.load(server, inFlight, waiting),
+      suspect: (server, replica) => link.suspect(server, replica),
+      drained: (server, replica) => this.#drained(server, replica),
+    }
     this.apply(options.config)
   }
 
@@ -94,7 +102,7 @@ export class ServerSet {
       connectTimeoutMs: config.timeouts.connectMs,
       maxHeaderBytes: config.limits.maxHeaderBytes,
       settings: server.upstream,
-      link: server.source.kind === 'static' ? null : this.#options.link,
+      link: server.source.kind === 'static' ? null : this.#link,
     })
     // Not with an empty table: the first replicas that come take their full share at once.
     if (server.source.kind === 'static' || this.#tables.has(server.name)) pool.update(this.#tableOf(server))
@@ -126,6 +134,13 @@ export class ServerSet {
       void pool.destroy()
     }, IDLE_POLL_MS).unref()
     this.#timers.add(timer)
+  }
+
+  /** A pool has nothing left on a replica; one that was replaced may have. It will say so, too. */
+  #drained(server: string, replica: string): void {
+    const pools = [...this.pools, ...this.#leaving].filter(pool => pool.name === server)
+    const isBusy = pools.some(pool => pool.list().some(one => one.id === replica && one.inFlight > 0))
+    if (!isBusy) this.#options.link.drained(server, replica)
   }
 
   #nothingRuns({ server, places }: ServerPlaces): void {
