@@ -289,7 +289,7 @@ describe('a token', () => {
     const { shown, dir } = await kit(t)
     await shown()
     const { readFileSync } = await import('node:fs')
-    assert.doesNotMatch(readFileSync(join(dir, 'store'), 'utf8'), /at-0|r1/)
+    assert.doesNotMatch(readFileSync(join(dir, 'store'), 'utf8'), /at-0|refreshToken/)
   })
 })
 
