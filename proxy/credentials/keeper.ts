@@ -107,7 +107,8 @@ export class CredentialKeeper {
     const part = this.#replicas.get(server)
     if (part === undefined) return { env: {}, files: new Map() }
     const problem = part.env.problem || part.files.problem
-    if (problem !== '') throw new SecretError(`No credential found for ${server}: ${problem}`)
+    // Clients may come to read this. Which part and where it was looked for stands in the log already.
+    if (problem !== '') throw new SecretError(`No credential found for ${server}`)
     this.#tellReplica(server, part)
     const env = Object.fromEntries([...part.env.values].map(([name, value]) => [name, value.toString()]))
     return { env, files: part.files.values }

@@ -238,7 +238,7 @@ credentials:
     assert.throws(
       () => keeper.replicaSecrets('b'),
       (error: Error) => {
-        assert.match(error.message, /^No credential found for b: BAD: .*none: no such file$/)
+        assert.match(error.message, /^No credential found for b$/)
         assert.doesNotMatch(inspect(error, { depth: 9 }), /planted/)
         return true
       },
