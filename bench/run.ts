@@ -60,7 +60,8 @@ async function run(stage: Stage, { scenario, rounds }: BenchOptions): Promise<Fi
   if (bench.allowed_failures === 0) await verify(stage)
   const onSample = (sample: Sample): void => console.log(sampleLine(sample))
   const { generator: kind, allowed_failures: allowedFailures } = bench
-  const samples = await measure(stage, { rounds, generator: kind, allowedFailures, onSample })
+  const warmUpTool = bench.warm_up_tool ?? ''
+  const samples = await measure(stage, { rounds, generator: kind, allowedFailures, warmUpTool, onSample })
   const comparisons = bench.compare.flatMap(spec => compareSystems(samples, spec) ?? [])
   const at = new Date().toISOString()
   const found = { scenario: name, description, at, machine: machine(), generator, systems, comparisons }

@@ -9,7 +9,7 @@ export interface NginxSetting {
 
 export function nginxConfig({ home, port, upstreamPorts, buffering }: NginxSetting): string {
   const user = process.getuid?.() === 0 ? 'user root;' : ''
-  const servers = upstreamPorts.map(upstream => `server 127.0.0.1:${upstream};`).join('\n    ')
+  const servers = upstreamPorts.map(upstream => `server 127.0.0.1:${upstream} max_fails=0;`).join('\n    ')
   return `${user}
 daemon off;
 worker_processes 1;

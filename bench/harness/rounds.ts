@@ -19,6 +19,8 @@ export interface Rounds {
   readonly rounds: number
   readonly generator: GeneratorKind
   readonly allowedFailures: number
+  /** Called before memory is looked at for the first time; `''` = none. */
+  readonly warmUpTool: string
   /** Called after each sample. */
   onSample(sample: Sample): void
 }
@@ -28,6 +30,11 @@ export interface Rounds {
  * slower or faster meets all alike. Throws when more requests failed than may.
  */
 export async function measure(stage: Stage, options: Rounds): Promise<Sample[]> {
+  if (options.warmUpTool !== '') {
+    const mix = [{ weight: 1, call: options.warmUpTool, progress: false, think_time: 0, arguments: { text: 'x' } }]
+    for (const system of stage.systems)
+      await warmUp({ ...system, load: { ...system.load, mix, connections: 16 } }, stage, 'auto')
+  }
   const idle = new Map(
     stage.systems.map(system => [system.name, { bytes: rssBytes(system.pids()), files: openFiles(system.pids()) }]),
   )

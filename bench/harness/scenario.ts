@@ -88,6 +88,11 @@ const bench = z.strictObject({
     .enum(['auto', 'own', 'slow-reader'])
     .default('auto')
     .meta({ description: 'auto: wrk where it is installed and can do it; slow-reader: each connection reads 1 MB/s' }),
+  warm_up_tool: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: 'called before memory is looked at for the first time; default: nothing' }),
   rounds: count(1, 1_000).default(5),
   quick: z
     .strictObject({ rounds: count(1, 100).default(3), duration: duration().optional() })

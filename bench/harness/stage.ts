@@ -26,7 +26,7 @@ export interface StageOptions {
   /** Only these; empty = all. */
   readonly only: readonly string[]
   /** Arguments of Node for a Sluice of this name. */
-  nodeArgs(system: string): readonly string[]
+  nodeArgs(system: string, dir: string): readonly string[]
 }
 
 /** Starts upstreams and systems in a folder of their own; whatever happens, all of it is gone in the end. */
@@ -98,7 +98,11 @@ async function startSystems(scenario: BenchScenario, options: StageOptions, { di
     const port = ports[index] ?? 0
     const upstreamPorts = upstreams.map(one => one.port)
     const place: Place = { dir, port, upstreamPorts, load, buffering: bench.buffering }
-    const system = await startOne(name, scenario, { place, spec: extra.get(name), nodeArgs: options.nodeArgs(name) })
+    const system = await startOne(name, scenario, {
+      place,
+      spec: extra.get(name),
+      nodeArgs: options.nodeArgs(name, dir),
+    })
     if (system.running !== null) started.push(system.running)
     systems.push(system)
   }

@@ -19,11 +19,11 @@ export async function verify(stage: Stage): Promise<void> {
   }
 }
 
-async function verifyOne({ name, url, load }: System, port: number): Promise<void> {
+async function verifyOne({ name, url, load, running }: System, port: number): Promise<void> {
   const [expected, got] = [await post(urlOf(port), load), await post(url, load)]
   if (got.status === expected.status && got.body === expected.body) return
   const text = `${name} answers wrongly: status ${got.status}, expected ${expected.status} and the upstream's bytes`
-  throw new Error(`${text}, got:\n${got.body.slice(0, 400)}`)
+  throw new Error(`${text}, got:\n${got.body.slice(0, 400)}\n${running?.output() ?? ''}`)
 }
 
 async function post(url: string, load: Scenario): Promise<{ status: number; body: string }> {

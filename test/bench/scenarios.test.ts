@@ -66,7 +66,10 @@ describe('a scenario that is wrong', () => {
 
   it('names no system that is not there', () => {
     writeFileSync(file, 'name: s\nbench:\n  systems: [nginx, ours]\n')
-    assert.throws(() => loadBenchScenario(file), /s\.yaml:3:20: bench\.systems\[1\]: there is no system "ours": one of /)
+    assert.throws(
+      () => loadBenchScenario(file),
+      /s\.yaml:3:20: bench\.systems\[1\]: there is no system "ours": one of /,
+    )
   })
 })
 
