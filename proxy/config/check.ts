@@ -4,12 +4,14 @@ import type { YamlSource } from '../base/yaml-source.ts'
 import { checkCredentials } from './credentials-check.ts'
 import { checkVolumes } from './fleet-schema.ts'
 import type { RawConfig } from './schema.ts'
+import { strayKey } from './servers/source-keys.ts'
 import { checkUpstreams } from './servers/upstream-check.ts'
 
 /** What no single key can tell: keys that contradict each other, or cannot act. */
 export function checkConfig(raw: RawConfig, source: YamlSource, allowNoServers: boolean): Diagnostic[] {
   return [
     ...checkServers(raw, source, allowNoServers),
+    ...checkStray(raw, source),
     ...checkNesting(raw, source),
     ...checkIdentity(raw, source),
     ...checkKeys(raw, source),
@@ -29,6 +31,14 @@ function checkServers(raw: RawConfig, source: YamlSource, allowNone: boolean): D
   if (allowNone || Object.keys(raw.servers).length > 0) return []
   const text = 'no server: expected at least one, such as "servers: { demo: { url: http://127.0.0.1:3001/mcp } }"'
   return [source.diagnostic(['servers'], text, { at: 'key' })]
+}
+
+/** Keys about replicas that Sluice runs, where it runs none. */
+function checkStray(raw: RawConfig, source: YamlSource): Diagnostic[] {
+  return Object.entries(raw.servers).flatMap(([name, server]) => {
+    const stray = strayKey(server, key => source.get(['servers', name, key]) !== undefined)
+    return stray === null ? [] : [source.diagnostic(['servers', name, stray[0]], stray[1], { at: 'key' })]
+  })
 }
 
 /** Guides know two nestings; a file that uses both for the same thing says two things. */

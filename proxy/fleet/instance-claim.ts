@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type ChildRecord, children, OWNER_MARK } from './process/children.ts'
@@ -28,6 +28,10 @@ const MAX_INSTANCES = 64
 /** How long what a dead proxy left behind may take to end by itself. */
 const GRACE_MS = 1_000
 const POLL_MS = 20
+/** How often a state file is written although nothing has changed: a sign of life for those who cannot look at pids. */
+const HEARTBEAT_MS = 30_000
+/** One in another pid namespace (a container that was replaced) that has not been written for so long is dead. */
+const STALE_MS = 4 * HEARTBEAT_MS
 const SUFFIX = '.json'
 
 /** This process runs as one instance until `close`. */
@@ -48,7 +52,7 @@ export interface InstanceClaim {
 export async function claimInstance(options: ClaimOptions): Promise<InstanceClaim> {
   const dir = join(options.stateDir, 'fleet')
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  const reaped = await reapDead(dir)
+  const reaped = await reapDead(dir, options.wanted)
   const owner = (await nameProcess(process.pid)) ?? { pid: process.pid, startTicks: 0, bootId: '', namespace: '' }
   for (const id of candidates(options)) {
     const claim = new StateFile(dir, id, owner, reaped)
@@ -80,6 +84,7 @@ class StateFile implements InstanceClaim {
   #isDirty = false
   #isClosed = false
   #stopListening: () => void = () => {}
+  #heartbeat: NodeJS.Timeout | null = null
 
   constructor(dir: string, id: string, owner: ProcessName, reaped: number) {
     this.id = id
@@ -99,6 +104,7 @@ class StateFile implements InstanceClaim {
       throw error
     }
     this.#stopListening = children.onChange(() => this.#touch())
+    this.#heartbeat = setInterval(() => this.#touch(), HEARTBEAT_MS).unref()
     this.#touch()
     return true
   }
@@ -106,6 +112,7 @@ class StateFile implements InstanceClaim {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#stopListening()
+    if (this.#heartbeat !== null) clearInterval(this.#heartbeat)
     await this.#writing
     await rm(this.#path, { force: true })
   }
@@ -141,13 +148,13 @@ class StateFile implements InstanceClaim {
 }
 
 /** Ends what the dead left behind. Only one of several starting proxies gets each file. */
-async function reapDead(dir: string): Promise<number> {
+async function reapDead(dir: string, wanted: string): Promise<number> {
   let reaped = 0
   for (const name of await readdir(dir)) {
     if (!name.endsWith(SUFFIX) && !name.endsWith('.dead')) continue
     const path = join(dir, name)
     const state = await readState(path)
-    if (state === null || (await isRunning(state.owner))) continue
+    if (state === null || (await isRunning(state, path, wanted))) continue
     const grave = join(dir, `${randomUUID()}.dead`)
     const isOurs = await rename(path, grave).then(
       () => true,
@@ -163,9 +170,9 @@ async function reapDead(dir: string): Promise<number> {
 }
 
 async function endChildren({ children: left, token, owner }: InstanceState): Promise<number> {
-  // Pids of before the last boot are others' now.
+  // Pids of before the last boot, or of another namespace, are others'.
   const now = await nameProcess(process.pid)
-  if (now !== null && now.bootId !== owner.bootId) return 0
+  if (now !== null && (now.bootId !== owner.bootId || now.namespace !== owner.namespace)) return 0
   const found = await Promise.all(left.map(async child => ((await isSame(child)) ? child.pid : 0)))
   const groups = found.filter(pid => pid !== 0)
   for (const pid of groups) signalGroup(pid, 'SIGTERM')
@@ -179,10 +186,20 @@ async function isSame({ pid, startTicks }: ChildRecord): Promise<boolean> {
   return startTicks !== 0 && (await startOf(pid)) === startTicks
 }
 
-/** Where nobody can look (another pid namespace), it is taken to run. */
-async function isRunning(owner: ProcessName): Promise<boolean> {
+/** Where nobody can look (another pid namespace), the file says it; whoever has the wanted name there has it no longer. */
+async function isRunning({ owner, instance }: InstanceState, path: string, wanted: string): Promise<boolean> {
   if (owner.bootId === '') return signalProcess(owner.pid)
-  return (await isAlive(owner)) !== false
+  const alive = await isAlive(owner)
+  if (alive !== 'unknown') return alive
+  return instance !== wanted && Date.now() - (await writtenAt(path)) < STALE_MS
+}
+
+/** In milliseconds since the epoch; 0 = it is gone. */
+function writtenAt(path: string): Promise<number> {
+  return stat(path).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => 0,
+  )
 }
 
 function signalProcess(pid: number): boolean {

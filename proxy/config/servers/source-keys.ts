@@ -157,6 +157,33 @@ export function sourceProblem(server: RawServer): readonly [key: string, text: s
     : null
 }
 
+/** About replicas that Sluice runs. */
+const OWN = [
+  'replicas',
+  'target_in_flight',
+  'idle_timeout',
+  'restart',
+  'health',
+  'stop_grace',
+  'env',
+  'transport',
+] as const
+const OF_COMMANDS = ['port_env', 'cwd'] as const
+
+/** A key that says something about what there is not. @returns the key and what it needs */
+export function strayKey(
+  server: RawServer,
+  isGiven: (key: string) => boolean,
+): readonly [key: string, text: string] | null {
+  const { command, image, transport } = server
+  const own = command === undefined && image === undefined ? OWN.find(isGiven) : undefined
+  if (own !== undefined) return [own, 'this is about replicas that Sluice runs: it needs "command" or "image"']
+  const ofCommand = command === undefined ? OF_COMMANDS.find(isGiven) : undefined
+  if (ofCommand !== undefined) return [ofCommand, 'this is about child processes: it needs "command"']
+  if (transport === 'stdio' && isGiven('port_env')) return ['port_env', 'only with "transport: http"']
+  return null
+}
+
 /** @param absolute makes the path of a file absolute */
 export function resolveSource(server: RawServer, absolute: (path: string) => string): Source {
   if (server.command !== undefined) return processSource(server, server.command, absolute)

@@ -245,6 +245,11 @@ describe('a bad sluice.yaml', () => {
       '1:44: servers.a.replicas: expected "min" not above "max", got a mapping',
     ],
     [
+      '{ a: { url: "http://x", replicas: 3 } }',
+      '1:34: servers.a.replicas: this is about replicas that Sluice runs: it needs "command" or "image"',
+    ],
+    ['{ a: { command: [node], port_env: PORT } }', '1:34: servers.a.port_env: only with "transport: http"'],
+    [
       '{ a: { url: "unix:relative.sock" } }',
       '1:22: servers.a.url: expected a socket such as unix:/run/kb.sock?path=/mcp, got "unix:relative.sock"',
     ],
