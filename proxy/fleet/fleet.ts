@@ -39,6 +39,8 @@ const MEASURE_MS = 10_000
 /** Servers that were asked for before the fleet knew them. */
 const MAX_EARLY = 64
 const MAX_TIMER_MS = 2 ** 31 - 1
+/** How long a start waits for what dead proxies left behind to be removed; after that it goes on beside. */
+const REAP_LIMIT_MS = 5_000
 
 /** One server of the fleet, by who runs its replicas. */
 type Member = ManagedServer | FoundServer | null
@@ -209,7 +211,7 @@ export class Fleet implements ServerHost {
     if (this.#claim === null && specs.some(isManaged)) await this.#claimName()
     const before = this.#specs
     const launchers = this.#makeLaunchers(specs)
-    if (isFirst) await reapAll(launchers)
+    if (isFirst) await within(reapAll(launchers), REAP_LIMIT_MS)
     this.#specs = new Map(specs.map(spec => [spec.name, spec]))
     for (const name of before.keys()) if (!this.#specs.has(name)) this.#remove(name)
     for (const spec of specs) this.#put(spec, before.get(spec.name), launchers.get(spec.name))
@@ -345,6 +347,13 @@ export class Fleet implements ServerHost {
 
 function isManaged({ source }: ServerSpec): boolean {
   return source.kind === 'process' || source.kind === 'image'
+}
+
+async function within(promise: Promise<void>, limitMs: number): Promise<void> {
+  const limit = Promise.withResolvers<void>()
+  const timer = setTimeout(limit.resolve, limitMs)
+  await Promise.race([promise, limit.promise])
+  clearTimeout(timer)
 }
 
 /** What cannot be reaped now (the engine is away) is no reason not to serve. */
