@@ -8,6 +8,8 @@ import { controlPath, openOrSay } from './control-place.ts'
 import { exitOnCrash } from './crash.ts'
 import { FAILED, OK } from './failure.ts'
 import { toLogLevel } from './log-level.ts'
+import { pasteText } from './paste.ts'
+import { checkCommands } from './server/check-commands.ts'
 import { configOf, type RunFlags, type Settings, settingsOf } from './settings.ts'
 import { version } from './version.ts'
 
@@ -34,14 +36,23 @@ export async function run(urls: readonly string[], flags: RunFlags, command: rea
     const log = createLog({ level: toLogLevel(config.logLevel), format: config.logFormat })
     exitOnCrash(log)
     tellWarnings(config.warnings, log)
+    checkCommands(config, settings, log)
     const running = await start(config, settings, log)
     obeySignals(running, config, log)
     announce(running, config, log)
+    if (isByHand(settings) && log.format === 'pretty' && log.enabled('info')) {
+      process.stdout.write(pasteText(running.url, config))
+    }
     demo?.welcome(running)
   } catch (error) {
     demo?.stop()
     throw error
   }
+}
+
+/** Servers that somebody names on the command line are for a client that somebody is about to set up. */
+function isByHand({ command, from }: Settings): boolean {
+  return command.length > 0 || from !== ''
 }
 
 async function start(config: Config, settings: Settings, log: Log): Promise<Running> {

@@ -232,7 +232,9 @@ export class ReplicaPool implements Upstream, CallOwner {
   waitedTooLong(call: HttpCall): void {
     this.waiting.remove(call)
     count(this.name, 'acquire_timeout')
-    call.fail(new SluiceError('acquire_timeout', 'Server acquisition timeout', undefined, RETRY_MS))
+    // What keeps replicas from starting, where that is known.
+    const why = this.candidates.length === 0 && this.places.reason !== '' ? `: ${this.places.reason}` : ''
+    call.fail(new SluiceError('acquire_timeout', `Server acquisition timeout${why}`, undefined, RETRY_MS))
   }
 
   stoppedWaiting(call: HttpCall): void {

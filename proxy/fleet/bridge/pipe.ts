@@ -376,7 +376,8 @@ export class Pipe implements StdioListener, LineSink {
 
   /** What a caller is told about the end of the process. */
   get sentence(): string {
-    const when = this.heard ? '' : ' before it answered anything'
+    // One that never ran has said nothing, as everybody knows.
+    const when = this.heard || this.channel === null ? '' : ' before it answered anything'
     return `${this.context.server}: its process ${this.reason}${when}${this.words.quote}`
   }
 }

@@ -175,6 +175,15 @@ describe('no replica is ready', () => {
     assert.equal(pool.states().waiting, 0)
   })
 
+  it('and are told what keeps replicas from starting, where the fleet knows', async t => {
+    const { pool } = testPool(t, { acquireTimeoutMs: 100 })
+    pool.update({ server: 's', places: [], coming: true, reason: 'ended with exit code 7' })
+    const asked = ask(pool)
+    for (let i = 0; i < 3; i++) watchdog.sweep()
+    const { error } = await asked.over
+    assert.equal(error?.message, 'Server acquisition timeout: ended with exit code 7')
+  })
+
   it('no more than max_waiting wait: the next is refused at once', async t => {
     const { pool, coming } = testPool(t, { maxWaiting: 2 })
     coming()
