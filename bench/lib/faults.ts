@@ -136,21 +136,21 @@ async function underFire(
     rate,
     duration: seconds * 1000,
     warm_up: 1000,
-    connections: 64,
+    connections: 256,
     timeout: 15_000,
     mix: MIX,
   })
   let kills = 0
-  const killing = setInterval(() => {
-    void leg.alive(home).then(async ids => {
-      // The one that has run longest: each gets its turn.
-      const [id] = ids
-      if (id === undefined) return
-      kills++
-      onKill?.(id)
-      await leg.kill(id)
-    })
-  }, killEveryMs)
+  const killOne = async (): Promise<void> => {
+    // The one that has run longest: each gets its turn.
+    const [id] = await leg.alive(home)
+    if (id === undefined) return
+    await leg.kill(id)
+    kills++
+    onKill?.(id)
+  }
+  // One that was about to end by itself cannot be killed, and does not count.
+  const killing = setInterval(() => void killOne().catch(() => {}), killEveryMs)
   const result = await runLoad({ url, scenario, signal: new AbortController().signal })
   clearInterval(killing)
   return { result, kills }
