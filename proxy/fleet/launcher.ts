@@ -31,6 +31,8 @@ export interface Instance {
   usage(): Promise<Usage | null>
   /** What the engine itself says about its health, where it does (`HEALTHCHECK`); `null` = it does not. */
   selfCheck(): Promise<boolean | null>
+  /** Sessions that would end with it: while there are any, the last replica is not stopped for being idle. */
+  readonly sessions?: number
 }
 
 /** Starts instances of one server: child processes, containers, or a stdio bridge around either. */

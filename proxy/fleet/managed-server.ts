@@ -236,6 +236,7 @@ export class ManagedServer implements ReplicaHost {
     this.#isWorking = true
     const now = this.clock.monotonic()
     if (this.#mode === 'failed' && this.#life.min > 0 && now >= this.#attempts.forgottenAt) this.#revive()
+    if (now >= this.#demand.dueAt && this.#hasSessions) this.#demand.want(now)
     this.#demand.tick(now)
     for (const replica of this.#replicas) this.#watch(replica, now)
     this.#replicas = this.#replicas.filter(replica => replica.state !== 'gone')
@@ -244,6 +245,11 @@ export class ManagedServer implements ReplicaHost {
     else this.#drainAll()
     this.#isWorking = false
     this.#host.changed(this)
+  }
+
+  /** Clients between two calls: what they wait for dies with a replica. */
+  get #hasSessions(): boolean {
+    return this.#replicas.some(({ instance }) => (instance?.sessions ?? 0) > 0)
   }
 
   #watch(replica: Replica, now: number): void {

@@ -123,6 +123,10 @@ class BridgeInstance implements Instance {
     return handles.filter(handle => handle !== '').join(' ')
   }
 
+  get sessions(): number {
+    return this.#bridge.sessionCount
+  }
+
   /** Of the processes that run now. */
   async usage(): Promise<Usage | null> {
     const all = await Promise.all(this.#bridge.processes.list().map(pipe => pipe.usage()))

@@ -28,6 +28,7 @@ export class FakeInstance implements Instance {
   /** Whether `stop` waits for `die`. */
   isSlowToStop = false
   checks = 0
+  sessions = 0
   readonly #end = Promise.withResolvers<Ended>()
 
   constructor(id: string) {

@@ -20,6 +20,23 @@ describe('a managed server', () => {
     assert.deepEqual(stage.startedAfter, [0])
   })
 
+  it('keeps the last replica while sessions live on it', async () => {
+    const stage = new Stage({ min: 0, max: 3 })
+    stage.server.load('1', 20, 0)
+    await stage.pass(100)
+    assert.equal(stage.launcher.living.length, 3)
+    for (const instance of stage.launcher.all) instance.sessions = 1
+    stage.server.load('1', 0, 0)
+    await stage.pass(60_100)
+    await stage.pass(600_000)
+    assert.equal(states(stage), 'ready 3:ready')
+    for (const instance of stage.launcher.all) instance.sessions = 0
+    await stage.pass(60_100)
+    stage.server.drained('1', 'kb-3')
+    await settle()
+    assert.equal(states(stage), 'idle')
+  })
+
   it('starts min by itself, and keeps it', async () => {
     const stage = new Stage({ min: 2, max: 2 })
     await stage.pass(1)
