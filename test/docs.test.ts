@@ -3,12 +3,14 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { loadBenchScenario } from '../bench/harness/scenario.ts'
 import { ERRORS } from '../proxy/api/index.ts'
 import { parseByteSize, parseDuration } from '../proxy/api/units.ts'
 import { DEFAULTS } from '../proxy/config/config.ts'
 import { loadConfig } from '../proxy/config/load.ts'
 import { configJsonSchema } from '../proxy/config/schema.ts'
 import { UPSTREAM_DEFAULTS } from '../proxy/config/servers/upstream-keys.ts'
+import { loadScenario } from '../proxy/load/scenario.ts'
 import { compilePolicies } from '../proxy/policy/compile.ts'
 import { policyJsonSchema } from '../proxy/policy/json-schema.ts'
 import { Registry } from '../proxy/policy/registry.ts'
@@ -176,6 +178,10 @@ async function checkYaml(fence: Fence, workspace: Workspace): Promise<void> {
     for (const one of custom) workspace.writeFence(one)
     const compiled = await compilePolicies(await policyInput(ROOT, file, [join(workspace.dir, 'interceptors/custom')]))
     assert.deepEqual(compiled.warnings, [])
+  } else if (fence.marker === 'scenario') {
+    loadScenario(file, {})
+  } else if (fence.marker === 'bench-scenario') {
+    loadBenchScenario(file)
   } else {
     assert.match(fence.marker, /^(config|keys)$/, `${place(fence)}: say "yaml policy", "yaml config" or "yaml keys"`)
     const { warnings } = loadConfig(file, { env: {}, allowNoServers: fence.marker === 'keys' })

@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs'
 import type { Scenario } from '../../proxy/load/scenario.ts'
 import { cpuMicros, machineCpuMicros, type Running } from '../lib/process.ts'
 import { median, type Sample } from './figures.ts'
 import { type GeneratorKind, generatorFor, type LoadFigures } from './generator.ts'
+import { openFiles, rssBytes } from './memory.ts'
 import type { Stage } from './stage.ts'
 import type { System } from './systems.ts'
 
@@ -56,7 +56,7 @@ export async function measure(stage: Stage, options: Rounds): Promise<Sample[]> 
 }
 
 async function warmUp(system: System, { dir }: Stage, kind: GeneratorKind): Promise<void> {
-  const load: Scenario = { ...system.load, duration: 1000 }
+  const load: Scenario = { ...system.load, duration: 1000, idle_streams: 0 }
   const nothing = { begin: () => {}, end: () => {} }
   const generator = generatorFor(kind, load, dir)
   let requests = 0
@@ -179,28 +179,4 @@ interface Snapshot {
   readonly own: number
   readonly upstream: number
   readonly machine: number
-}
-
-/** Resident memory of these processes together. */
-export function rssBytes(pids: readonly number[]): number {
-  let kib = 0
-  for (const pid of pids) {
-    try {
-      kib += Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  return kib * 1024
-}
-
-/** How many files, sockets and pipes these processes have open together. */
-function openFiles(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => {
-    try {
-      return sum + readdirSync(`/proc/${pid}/fd`).length
-    } catch {
-      return sum
-    }
-  }, 0)
 }

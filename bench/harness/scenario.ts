@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { duration } from '../../proxy/api/units.ts'
 import { LoadError } from '../../proxy/base/diagnostic.ts'
@@ -134,7 +134,12 @@ export function loadBenchScenario(file: string): BenchScenario {
       wrong.map(({ one, path }) => source.diagnostic(path, `there is no system "${one}": one of ${known.join(', ')}`)),
     )
   }
-  return value
+  const placed = Object.entries(own).map(([key, spec]) => [key, withPolicyAt(dirname(file), spec)] as const)
+  return { ...value, bench: { ...value.bench, sluice: Object.fromEntries(placed) } }
+}
+
+function withPolicyAt(dir: string, spec: SluiceSpec): SluiceSpec {
+  return spec.policy === undefined ? spec : { ...spec, policy: resolve(dir, spec.policy) }
 }
 
 export function isBuiltIn(text: string): text is BuiltIn {

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import type { Scenario } from '../../proxy/load/scenario.ts'
 import { family, listening, start } from '../lib/process.ts'
 import { withoutServers } from './peers.ts'
-import { SCENARIOS, type SluiceSpec } from './scenario.ts'
+import type { SluiceSpec } from './scenario.ts'
 import { BENCH, type Place, STDIO_SERVER, type System, urlOf } from './systems.ts'
 
 const CLI = join(BENCH, '..', 'proxy', 'cli', 'sluice.ts')
@@ -74,7 +74,7 @@ function clientsOf(count: number): Tree {
 
 /** `null` = none, so bytes pass. */
 function policyOf({ policy: file, only, grow }: SluiceSpec): Tree | null {
-  const whole = file === undefined ? null : (parse(readFileSync(policyFile(file), 'utf8')) as PolicyTree)
+  const whole = file === undefined ? null : (parse(readFileSync(file, 'utf8')) as PolicyTree)
   const base = whole === null || only === undefined ? whole : part(whole, only)
   if (grow.entries === undefined) return base
   // Three that match, and all the others that do not.
@@ -95,10 +95,4 @@ function part({ access_control: rights, ...policy }: PolicyTree, only: readonly 
   const interceptors = policy.interceptors.filter(({ use }) => only.includes(use))
   // Rights that nobody enforces are an error.
   return { ...policy, ...(only.includes('access') && { access_control: rights }), interceptors }
-}
-
-function policyFile(file: string): string {
-  const found = resolve(SCENARIOS, file)
-  if (!existsSync(found)) throw new Error(`there is no policy ${found}`)
-  return found
 }
