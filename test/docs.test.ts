@@ -8,6 +8,8 @@ import { ERRORS } from '../proxy/api/index.ts'
 import { parseByteSize, parseDuration } from '../proxy/api/units.ts'
 import { DEFAULTS } from '../proxy/config/config.ts'
 import { loadConfig } from '../proxy/config/load.ts'
+import { readMcpJson } from '../proxy/config/mcp-json.ts'
+import { serversGiven } from '../proxy/config/resolve-servers.ts'
 import { configJsonSchema } from '../proxy/config/schema.ts'
 import { UPSTREAM_DEFAULTS } from '../proxy/config/servers/upstream-keys.ts'
 import { loadScenario } from '../proxy/load/scenario.ts'
@@ -54,6 +56,19 @@ describe('YAML examples', () => {
 describe('JSON examples', () => {
   for (const fence of fences.filter(one => one.language === 'json')) {
     it(place(fence), () => assert.doesNotThrow(() => JSON.parse(fence.text)))
+  }
+})
+
+describe("lists of clients' servers", () => {
+  const workspace = new Workspace(ROOT)
+  after(() => workspace.remove())
+  for (const fence of fences.filter(one => one.language === 'json' && one.marker === 'mcp')) {
+    it(place(fence), () => {
+      const file = workspace.write(`${fence.line}/mcp.json`, '\n'.repeat(fence.line - 1) + fence.text)
+      const { servers, source, warnings } = readMcpJson(file, { API_KEY: 'for-docs' })
+      assert.deepEqual(warnings, [])
+      assert.ok(serversGiven(servers, source).length > 0)
+    })
   }
 })
 

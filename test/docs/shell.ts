@@ -26,7 +26,9 @@ function checkNpm(words: readonly string[], root: string): string {
   return script === 'sluice' && dashes !== -1 ? checkSluice(rest.slice(dashes + 1)) : ''
 }
 
-function checkSluice(words: readonly string[]): string {
+function checkSluice(all: readonly string[]): string {
+  // What stands behind another `--` belongs to the program that is to be run.
+  const words = all.includes('--') ? all.slice(0, all.indexOf('--')) : all
   let command: Command = program()
   for (const word of words) {
     if (word.startsWith('-')) {
