@@ -146,6 +146,7 @@ export class Bridge implements RequestHandler, SessionKeeper {
     if (versions.length > 0 && call.isComplete && !versions.includes(version)) {
       return refuseVersion(call.exchange, call.idText, version, versions)
     }
+    if (call.fault !== '') return call.refuse('invalid_request', `Invalid request: ${call.fault}`)
     const fault = this.modern.paramFault(call, params)
     if (fault === '') this.modern.send(call)
     else call.refuse('header_mismatch', fault)

@@ -28,6 +28,8 @@ export class Call implements ExchangeOwner {
   /** Source text of the progress token; `''` = it has none. */
   readonly tokenText: string
   readonly modern: boolean
+  /** Why it must not be sent on; `''` = it may be. */
+  readonly fault: string
   /** Whether a modern request's own envelope was complete. */
   readonly isComplete: boolean
   /** A modern request that asked for log messages. */
@@ -45,6 +47,8 @@ export class Call implements ExchangeOwner {
   /** Must be made right after `body` was scanned. */
   constructor(exchange: Exchange, holder: CallHolder, envelope: Envelope, body: Buffer, modern: boolean) {
     const hasToken = findProgressToken(body)
+    // A token that two parsers read in two ways could be the number of somebody else's call.
+    this.fault = member.isTwin ? 'the key "progressToken" is repeated, or written in another case' : ''
     this.exchange = exchange
     this.holder = holder
     this.body = body

@@ -62,9 +62,10 @@ export class Session implements CallHolder, ExchangeOwner {
 
   /** Runs a request of the client. */
   run(call: Call): void {
-    if (this.calls.has(call.idText)) {
-      const text = `Invalid request: the id ${call.idText} is in use by a request that still runs`
-      call.refuse('invalid_request', text)
+    const isTaken = this.calls.has(call.idText)
+    const fault = isTaken ? `the id ${call.idText} is in use by a request that still runs` : call.fault
+    if (fault !== '') {
+      call.refuse('invalid_request', `Invalid request: ${fault}`)
       return
     }
     this.calls.set(call.idText, call)
@@ -87,7 +88,7 @@ export class Session implements CallHolder, ExchangeOwner {
 
   /** Another client's id, or one that has its answer, cancels nothing. */
   private cancel(body: Buffer): void {
-    if (!findMember(body, startOf(SLOT.params), 'requestId')) return
+    if (!findMember(body, startOf(SLOT.params), 'requestId') || member.isTwin) return
     const { start, end } = member
     const call = this.calls.get(body.toString('utf8', start, end))
     if (call === undefined || call.method === 'initialize') return

@@ -108,6 +108,16 @@ describe('a modern server behind the bridge', () => {
     assert.equal(seen.size, 3)
   })
 
+  it('refuses a token that could be read in two ways', async t => {
+    const { url, server } = await start(t)
+    for (const more of [',"progressToken":3', ',"ProgressToken":3']) {
+      const answer = await send(t, url, call('1', '"a"', more))
+      assert.equal(answer.status, 400)
+      assert.equal((await answer.json()).error.code, -32600)
+    }
+    assert.equal(server.lines.length, 0)
+  })
+
   it('tells the server of a client that has gone, with the id the server knows, and drops the late answer', async t => {
     const { url, server } = await start(t)
     const gone = begin(t, url, call('1'))

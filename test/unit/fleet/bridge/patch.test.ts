@@ -65,6 +65,23 @@ describe('findMember', () => {
     assert.equal(escaped.toString('utf8', member.start, member.end), '"\\u0031"')
   })
 
+  it('notices keys that another parser might take for it', () => {
+    const twins: [json: string, isTwin: boolean][] = [
+      ['{"progressToken":1}', false],
+      ['{"progressToken":1,"progressTokens":2,"token":3}', false],
+      ['{"progressToken":1,"progressToken":2}', true],
+      ['{"progressToken":1,"progresstoken":2}', true],
+      ['{"PROGRESSTOKEN":1}', true],
+      ['{"progress\\u0074oken":1}', true],
+      ['{"progress\\u0054oken":1}', false],
+      ['{"progress\\u0054oken":1,"progressToken":2}', true],
+    ]
+    for (const [json, isTwin] of twins) {
+      findMember(Buffer.from(json), 0, 'progressToken')
+      assert.equal(member.isTwin, isTwin, json)
+    }
+  })
+
   it('finds nothing in what is no object', () => {
     for (const text of ['[]', '1', '""', '{}']) assert.equal(findMember(Buffer.from(text), 0, 'a'), false)
     assert.equal(findMember(Buffer.from('{"a":1}'), -1, 'a'), false)
