@@ -140,7 +140,8 @@ export class Bridge implements RequestHandler, SessionKeeper {
     if (!call.exchange.isOpen) return
     if (era === 'legacy') {
       const text = `${this.context.server} does not speak MCP ${MODERN_VERSION}: send initialize first`
-      return call.refuse('invalid_request', text)
+      const { ending } = this.eras
+      return call.refuse('invalid_request', ending === '' ? text : `${text} (asked for it, ${ending})`)
     }
     const { versions } = this.eras
     if (versions.length > 0 && call.isComplete && !versions.includes(version)) {

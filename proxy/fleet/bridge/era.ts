@@ -22,10 +22,12 @@ export interface EraMemory {
   untilMs: number
   /** The modern versions it speaks; none = not known. */
   versions: readonly string[]
+  /** How the process ended that was asked; `''` = it did not. */
+  ending: string
 }
 
 export function newMemory(): EraMemory {
-  return { era: 'unknown', untilMs: 0, versions: [] }
+  return { era: 'unknown', untilMs: 0, versions: [], ending: '' }
 }
 
 /** Asks a server which era it speaks, by `server/discover` (MCP 2026-07-28, "Backward Compatibility"). */
@@ -69,14 +71,20 @@ export class EraFinder {
     return this.memory.versions
   }
 
+  /** How the process ended that was asked; `''` = it did not. */
+  get ending(): string {
+    return this.memory.ending
+  }
+
   private async probe(): Promise<Era> {
     const pipe = await this.lease()
-    // Some servers end at any request before initialize.
-    pipe.isTrial = true
+    // Some legacy servers end at any request before initialize.
+    pipe.isTrial = this.context.spec.era === 'auto'
     const answer = askProcess(pipe, 'server/discover', { _meta: OWN_META }, PROBE_MS)
     const versions = await answer.then(modernVersions, () => [])
     pipe.isTrial = false
     this.memory.versions = versions
+    this.memory.ending = pipe.isOver ? pipe.sentence : ''
     const verdict = versions.length > 0 || this.context.spec.era === 'modern'
     if (verdict) this.found(pipe)
     else this.notFound(pipe, await answer.then(answered, () => false))

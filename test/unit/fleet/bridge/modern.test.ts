@@ -333,7 +333,9 @@ describe('the era', () => {
       }
     })
     const { url, instance } = await startBridge(t, opener)
-    assert.equal((await send(t, url, modern(1, 'server/discover'))).status, 400)
+    const refused = await send(t, url, modern(1, 'server/discover'))
+    assert.equal(refused.status, 400)
+    assert.match((await refused.json()).error.message, /send initialize first \(asked for it, kb: its process ended/)
     assert.equal(await instance.selfCheck(), true)
     assert.equal((await send(t, url, initialize())).status, 200)
   })
