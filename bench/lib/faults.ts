@@ -55,11 +55,15 @@ export interface FaultFigures {
   /** Replicas that live on after the proxy has ended. */
   readonly orphans: number
   readonly errors: Readonly<Record<string, number>>
+  /** p99 in milliseconds of each second, all calls. */
+  readonly p99BySecond: readonly number[]
   /** Of the proxy, the last of what it printed. */
   readonly output: string
 }
 
 const START_LIMIT_MS = 60_000
+/** What the proxy may take to end its replicas. */
+const STOP_LIMIT_MS = 30_000
 /** Of ten calls, one writes. */
 const MIX = [
   { name: 'read', weight: 9, call: 'look' },
@@ -86,7 +90,7 @@ export async function runFaults(leg: Leg, options: FaultOptions): Promise<FaultF
     const url = new URL(`http://127.0.0.1:${port}/mcp`)
     await warm(leg, home, url, options)
     const { result, kills } = await underFire(leg, home, url, options)
-    await stop(sluice)
+    await stop(sluice, STOP_LIMIT_MS)
     return figures(leg, home, { result, kills, orphans: (await leg.alive(home)).length, output: sluice.output() })
   } finally {
     await endAll(leg, home, sluice)
@@ -181,6 +185,7 @@ function figures({ name }: Leg, { dir }: Home, { result, kills, orphans, output 
     lostWrites: Math.max(0, write.requests - write.errors - distinct),
     orphans,
     errors: result.errors,
+    p99BySecond: result.timeline.map(({ p99 }) => p99),
     output,
   }
 }

@@ -48,13 +48,13 @@ function killFamily(child: ChildProcess): void {
   }
 }
 
-/** Ends it with SIGTERM, after 3 s with SIGKILL. */
-export async function stop(running: Running): Promise<void> {
+/** Ends it with SIGTERM, after 3 s or what is said with SIGKILL. */
+export async function stop(running: Running, limitMs = STOP_LIMIT_MS): Promise<void> {
   const { child } = running
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   const gone = new Promise<void>(resolve => child.once('exit', () => resolve()))
   child.kill('SIGTERM')
-  const timer = setTimeout(() => killFamily(child), STOP_LIMIT_MS)
+  const timer = setTimeout(() => killFamily(child), limitMs)
   await gone
   clearTimeout(timer)
 }

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 /**
  * A small stateless MCP server for tests of the fleet: listens on $PORT, answers `server/discover` and the tool `work`
  * (`{ ms }`: how long it takes), and says who answered. $MODE: `exit` = ends at once, `late` = takes a second to listen.
- * SIGUSR2 makes it hang. $STARTED: a file that gets its pid.
+ * SIGUSR2 makes it hang, SIGHUP slow: 400 ms more for each answer. $STARTED: a file that gets its pid.
  */
 const { PORT = '0', MODE = '', STARTED = '', VERSION = '1' } = process.env
 if (STARTED !== '') appendFileSync(STARTED, `${process.pid}\n`)
@@ -12,6 +12,10 @@ process.stderr.write(`version ${VERSION} starts\n`)
 if (MODE === 'exit') process.exit(7)
 process.on('SIGUSR2', () => {
   for (;;);
+})
+let slowMs = 0
+process.on('SIGHUP', () => {
+  slowMs = 400
 })
 process.on('SIGTERM', () => {
   server.close(() => process.exit(0))
@@ -36,5 +40,5 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   setTimeout(() => {
     response.writeHead(200, { 'content-type': 'application/json' })
     response.end(JSON.stringify({ jsonrpc: '2.0', id, result: { resultType: 'complete', ...result } }))
-  }, ms)
+  }, ms + slowMs)
 }
