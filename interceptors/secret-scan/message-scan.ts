@@ -2,6 +2,7 @@ import type { Budget } from './budget.ts'
 import { JsonStrings, type Path } from './json-strings.ts'
 import { isFixed, isOpaque, placeOf } from './place.ts'
 import type { Prefilter } from './prefilter.ts'
+import { MAX_BESIDE } from './raw-tests.ts'
 import type { Rule } from './rule.ts'
 import type { StringHit, StringScan } from './string-scan.ts'
 
@@ -88,6 +89,7 @@ export class MessageScan {
   /** The name beside the value to come, as in `{"name": "DB_PASSWORD", "value": …}`, and the object they are in. */
   #name: string
   #nameIn: number
+  #nameEnd: number
 
   constructor(bytes: Buffer, scan: StringScan, prefilter: Prefilter, budget: Budget, settings: ScanSettings) {
     this.findings = []
@@ -102,6 +104,7 @@ export class MessageScan {
     this.#telling = false
     this.#name = ''
     this.#nameIn = -1
+    this.#nameEnd = 0
   }
 
   run(): readonly Finding[] {
@@ -127,7 +130,8 @@ export class MessageScan {
     const strings = this.#strings
     if (strings.isUnder('text')) this.#texts.add(strings)
     if (length >= MIN_LENGTH) {
-      const named = this.#nameIn === strings.container() && strings.isUnder('value')
+      const isNear = strings.start - this.#nameEnd <= MAX_BESIDE
+      const named = isNear && this.#nameIn === strings.container() && strings.isUnder('value')
       const name = length < MIN_NAMED ? '' : named ? this.#name : this.#telling ? nameOf(strings.key()) : ''
       if (name !== '' || this.#suspicious()) this.#hits(name)
     }
@@ -142,6 +146,7 @@ export class MessageScan {
     const { start, end } = this.#strings
     if (!this.#prefilter.hasKeyword(this.#bytes, start, end)) return
     this.#name = nameOf(this.#strings.text())
+    this.#nameEnd = end
     this.#nameIn = this.#strings.container()
   }
 

@@ -15,6 +15,9 @@ const LETTER_U = 0x75
 
 /** Bytes after a keyword in which an operator must come. Escapes make text longer. */
 const OPERATOR_WITHIN = 72
+const VALUE_KEY = '"value"'
+/** Bytes from a name to the `value` that belongs to it, with the members between them. */
+export const MAX_BESIDE = 256
 /** Bytes after an operator in which the value must begin. */
 const VALUE_WITHIN = 96
 const URL_WITHIN = 420
@@ -149,7 +152,7 @@ function isAssigned(bytes: Buffer, at: number, minValue: number): boolean {
     const code = isEscape ? decodedAt(bytes, i) : byte
     const next = isEscape ? i + width : i + 1
     const bits = CLASSES[code] as number
-    if ((bits & OPERATOR) !== 0) return hasValue(bytes, next, minValue)
+    if ((bits & OPERATOR) !== 0) return hasValue(bytes, next, minValue) || isNamed(bytes, i, minValue)
     if (code === BLANK && isWordIs(bytes, next)) {
       if (hasValue(bytes, next + 2, minValue)) return true
       // Another keyword may do with a shorter value.
@@ -165,6 +168,17 @@ function isAssigned(bytes: Buffer, at: number, minValue: number): boolean {
   if (!isKnown) clearFrom[lane] = at
   clearTo[lane] = Math.max(i, at)
   return false
+}
+
+/** Whether a name that ends at `at` has its value in a member further on: `{"name": "DB_PASSWORD", "masked": true, "value": …}`. */
+function isNamed(bytes: Buffer, at: number, minValue: number): boolean {
+  if (bytes[at] !== 0x2c || bytes[at - 1] !== 0x22) return false
+  const stretch = bytes.subarray(at, at + MAX_BESIDE)
+  for (let found = stretch.indexOf(VALUE_KEY); found !== -1; found = stretch.indexOf(VALUE_KEY, found + 1)) {
+    if (hasValue(bytes, at + found + VALUE_KEY.length, minValue)) return true
+  }
+  // The key may be written with escapes.
+  return stretch.includes(BACKSLASH)
 }
 
 function isWordIs(bytes: Buffer, at: number): boolean {
