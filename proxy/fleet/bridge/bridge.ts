@@ -231,9 +231,9 @@ export class Bridge implements RequestHandler, SessionKeeper {
     if (this.shared !== null) for (const { session } of this.shared.sessions.values()) yield session
   }
 
-  /** Whether processes start, and a shared one answers. */
+  /** Whether processes start, a shared one answers, and the socket is there. */
   async check(): Promise<boolean> {
-    if (this.processes.trouble !== '') return false
+    if (this.processes.trouble !== '' || !this.listener.isReachable) return false
     const pipe = this.modern.current ?? this.shared?.current ?? null
     if (pipe === null) return true
     const isModern = pipe === this.modern.current

@@ -51,6 +51,7 @@ describe('processes behind the bridge', () => {
     const pids = await Promise.all(Array.from({ length: 200 }, (_, n) => one(n)))
     assert.equal(new Set(pids).size, 200)
     assert.ok(most <= 6, `${most} processes`)
+    assert.equal(instance.sessions, 0)
     await instance.stop(2_000)
     assert.deepEqual(pids.map(Number).filter(isAlive), [])
   })

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { dirname } from 'node:path'
 import { Connection, type RequestHandler } from './connection.ts'
@@ -27,6 +27,8 @@ export class Listener {
       },
     }
     this.server = createServer(socket => connections.add(new Connection(socket, own)))
+    // Of listening, `listen` tells; of a connection that cannot be accepted (too many open files), the peer hears itself.
+    this.server.on('error', () => {})
   }
 
   /** @throws when the path is too long or cannot be listened on */
@@ -34,8 +36,14 @@ export class Listener {
     if (Buffer.byteLength(this.path) >= MAX_SOCKET_PATH_BYTES) {
       return Promise.reject(new Error(`the socket path ${this.path} is longer than ${MAX_SOCKET_PATH_BYTES} bytes`))
     }
-    mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 })
-    rmSync(this.path, { force: true })
+    try {
+      mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 })
+      // It may have been there before.
+      chmodSync(dirname(this.path), 0o700)
+      rmSync(this.path, { force: true })
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return new Promise((resolve, reject) => {
       this.server.once('error', reject)
       this.server.listen(this.path, () => {
@@ -43,6 +51,11 @@ export class Listener {
         resolve()
       })
     })
+  }
+
+  /** Whether its socket is still there: some systems clean up folders for temporary files. */
+  get isReachable(): boolean {
+    return existsSync(this.path)
   }
 
   /** Ends all connections and removes the socket. */

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { existsSync, rmSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
-import { startBridge } from '../../../helpers/bridge.ts'
+import { BridgeLauncher } from '../../../../proxy/fleet/bridge/bridge-launcher.ts'
+import { BRIDGE_SPEC, startBridge } from '../../../helpers/bridge.ts'
 import { begin, send } from '../../../helpers/http-client.ts'
 import { modern, POST_HEADERS } from '../../../helpers/mcp-messages.ts'
 import { MemoryOpener, modernServer } from '../../../helpers/memory-stdio.ts'
@@ -116,12 +118,41 @@ describe('the HTTP of the bridge', () => {
 
   it('has a socket that only its user can reach, and removes it', async t => {
     const { instance } = await start(t)
-    const { statSync, existsSync } = await import('node:fs')
     assert.equal(statSync(instance.socketPath.replace(/\/[^/]*$/, '')).mode & 0o777, 0o700)
     assert.ok(Buffer.byteLength(instance.socketPath) < 100)
+    assert.equal(await instance.selfCheck(), true)
+    rmSync(instance.socketPath)
+    assert.equal(await instance.selfCheck(), false)
     await instance.stop(0)
     assert.ok(!existsSync(instance.socketPath))
     assert.equal((await instance.ended).reason, 'stopped')
+  })
+
+  it('finds another place where the path of the socket would be too long', async t => {
+    const opener = new MemoryOpener()
+    const launcher = new BridgeLauncher({
+      server: 'kb',
+      spec: BRIDGE_SPEC,
+      opener,
+      socketDir: `/tmp/${'long/'.repeat(30)}`,
+      fingerprint: 'x',
+      stopGraceMs: 100,
+    })
+    const instance = await launcher.launch('kb-1', new AbortController().signal)
+    t.after(() => instance.stop(0))
+    assert.ok(Buffer.byteLength(instance.socketPath) < 100)
+    const folder = instance.socketPath.replace(/\/[^/]*$/, '')
+    assert.equal(statSync(folder).mode & 0o777, 0o700)
+    await instance.stop(0)
+    assert.ok(!existsSync(folder))
+  })
+
+  it('gives up a start that is not wanted any more', async () => {
+    const abort = new AbortController()
+    const opener = new MemoryOpener(() => abort.abort())
+    const options = { server: 'kb', spec: BRIDGE_SPEC, opener, socketDir: '', fingerprint: 'x', stopGraceMs: 100 }
+    await assert.rejects(new BridgeLauncher(options).launch('kb-1', abort.signal))
+    for (const server of opener.servers) assert.equal((await server.ended).reason, 'stopped')
   })
 
   it('lets a client go that leaves while its request arrives', async t => {
