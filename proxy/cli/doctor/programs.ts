@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
-import { delimiter, isAbsolute, join } from 'node:path'
 import { promisify } from 'node:util'
 import { checkVersion, findBinary } from '../../../interceptors/jq/binary.ts'
 import type { Config } from '../../config/config.ts'
 import { DockerEngine } from '../../fleet/docker/engine.ts'
 import { enginePlace } from '../../fleet/docker/engine-place.ts'
+import { findProgram } from '../find-program.ts'
 import { type Finding, ok, problem } from './finding.ts'
 
 const LIMIT_MS = 5000
@@ -46,18 +45,7 @@ export async function checkEngine(config: Config, env: NodeJS.ProcessEnv, needed
 
 /** Whether the program of a server's `command`, or a tool such as cosign, is there to be run. */
 export function checkProgram(what: string, program: string, env: NodeJS.ProcessEnv): Finding {
-  const folders = (env['PATH'] ?? '').split(delimiter).filter(isAbsolute)
-  const places = program.includes('/') ? [program] : folders.map(folder => join(folder, program))
-  const found = places.find(isExecutable)
-  if (found !== undefined) return ok(what, found)
+  const found = findProgram(program, process.cwd(), env['PATH'] ?? '')
+  if (found !== null) return ok(what, found)
   return problem(what, `there is no program "${program}"`, 'install it, or give its whole path')
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }

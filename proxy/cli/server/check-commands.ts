@@ -1,8 +1,8 @@
 import type { Config, ServerConfig } from '../../config/config.ts'
 import type { Log } from '../../observe/log.ts'
+import { findProgram } from '../find-program.ts'
 import type { Settings } from '../settings.ts'
 import { UsageError } from '../usage-error.ts'
-import { findProgram } from './find-program.ts'
 
 /**
  * Looks before anything starts whether the programs of servers are there. What the command line names must be; of others the
