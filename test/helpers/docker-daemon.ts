@@ -9,6 +9,9 @@ import { enginePlace } from '../../proxy/fleet/docker/engine-place.ts'
 import { NEEDS_DOCKER } from './docker.ts'
 import { DEADLINE_MS, type Scope } from './scope.ts'
 
+/** Debian keeps it where only root's PATH leads. */
+const ENV = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
+
 /** Tests that stop an engine, or make it a swarm, start their own: that needs the program, and root. */
 export const NEEDS_DAEMON = {
   skip: NEEDS_DOCKER.skip || whyNot(),
@@ -17,7 +20,7 @@ export const NEEDS_DAEMON = {
 function whyNot(): string | false {
   if (process.env.CI !== undefined) return false
   if (process.getuid?.() !== 0) return 'only root can start a Docker engine'
-  return spawnSync('dockerd', ['--version']).status === 0 ? false : 'dockerd is not installed'
+  return spawnSync('dockerd', ['--version'], { env: ENV }).status === 0 ? false : 'dockerd is not installed'
 }
 
 /** A Docker engine of a test's own. */
@@ -41,7 +44,10 @@ export async function startDaemon(scope: Scope, args: readonly string[] = []): P
   let child: ChildProcess | null = null
   const start = async (): Promise<void> => {
     const log = openSync(join(dir, 'log'), 'a')
-    child = spawn('dockerd', [`--host=unix://${socket}`, ...places, ...APART, ...args], { stdio: ['ignore', log, log] })
+    child = spawn('dockerd', [`--host=unix://${socket}`, ...places, ...APART, ...args], {
+      env: ENV,
+      stdio: ['ignore', log, log],
+    })
     closeSync(log)
     await ready(engine, child, join(dir, 'log'))
   }
