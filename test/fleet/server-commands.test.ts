@@ -101,6 +101,12 @@ describe('sluice server', () => {
     assert.match(text, /^kb: failed, process, 0\/0 ready \(1\).*\n {2}why: ended with exit code 7/)
     const [, started] = await said(print => act('kb', 'start', { ...desk.flags, ...WAIT }, print, () => {}))
     assert.equal(started, 1)
+    let complaint = ''
+    const impatient = { ...desk.flags, wait: true, timeout: 1 }
+    const complain = (more: string): void => void (complaint += more)
+    const [, late] = await said(print => act('kb', 'start', impatient, print, complain))
+    assert.equal(late, 1)
+    assert.match(complaint, /^sluice: kb is (starting|waiting): not done in time/)
   })
 
   it('shows what replicas write, and follows', async t => {

@@ -11,6 +11,8 @@ type Action = 'restart' | 'stop' | 'start'
 
 /** How often it is looked whether it is done. */
 const LOOK_MS = 150
+/** A server that failed before must be well for so long: some end soon after their start. */
+const SETTLE_MS = 3_000
 
 /** `sluice server restart|stop|start`: asks for it and waits until it is done. Gives the exit code. */
 export async function act(
@@ -24,8 +26,14 @@ export async function act(
   const answer = await client.ask({ method: 'POST', path: pathOf(name, `/${action}`) })
   let { server } = answer as unknown as { server: ServerView }
   const until = performance.now() + flags.timeout
-  while (flags.wait && !isDone(server, action)) {
-    if (performance.now() > until) {
+  let wellSince = 0
+  while (flags.wait) {
+    const now = performance.now()
+    if (!isDone(server, action)) wellSince = 0
+    else if (!mayRelapse(server)) break
+    else if (wellSince === 0) wellSince = now
+    else if (now - wellSince > SETTLE_MS) break
+    if (now > until) {
       complain(`sluice: ${name} is ${server.state}: not done in time (--timeout); it goes on by itself\n`)
       print(flags.json === true ? pretty(server) : serverText(server))
       return FAILED
@@ -35,6 +43,10 @@ export async function act(
   }
   print(flags.json === true ? pretty(server) : serverText(server))
   return flags.wait && server.state === 'failed' ? FAILED : OK
+}
+
+function mayRelapse({ state, reason }: ServerView): boolean {
+  return state === 'ready' && reason !== ''
 }
 
 function isDone({ state, replicas }: ServerView, action: Action): boolean {

@@ -31,7 +31,7 @@ const SERVERS: readonly Column<ServerView>[] = [
   { title: 'RESTARTS', isNumber: true, of: server => (server.max < 0 ? '' : String(server.restarts)) },
   { title: 'MEMORY', isNumber: true, of: server => size(sum(server.replicas, 'memory_bytes')) },
   { title: 'CPU', isNumber: true, of: server => cpu(sum(server.replicas, 'cpu_seconds')) },
-  { title: 'WHY', of: server => server.reason },
+  { title: 'WHY', of: reasonOf },
 ]
 
 const REPLICAS: readonly Column<ReplicaView>[] = [
@@ -64,6 +64,11 @@ function shortHandle(handle: string): string {
   return shown.join(', ') + (parts.length > 3 ? ` and ${parts.length - 3} more` : '')
 }
 
+/** Without the server's name, which stands beside it. */
+function reasonOf({ name, reason }: ServerView): string {
+  return reason.startsWith(`${name}: `) ? reason.slice(name.length + 2) : reason
+}
+
 /** Table of servers. */
 export function serversText(servers: readonly ServerView[]): string {
   return servers.length === 0 ? 'no servers\n' : table(SERVERS, servers)
@@ -71,11 +76,13 @@ export function serversText(servers: readonly ServerView[]): string {
 
 /** One server: what it is about, and the table of its replicas. */
 export function serverText(server: ServerView): string {
-  const { name, source, state, reason, replicas, in_flight, waiting, restarts, max } = server
+  const { name, source, state, replicas, in_flight, waiting, restarts, max } = server
   const bounds = boundsOf(server)
   const many = bounds === '' ? '' : `, ${readyOf(server)} ready (${bounds})`
   const life = max < 0 ? '' : `, restarts ${restarts}`
   const head = `${name}: ${state}, ${source}${many}, in flight ${known(in_flight)}, waiting ${waiting}${life}\n`
-  const why = reason === '' ? '' : `  why: ${printable(reason)}\n`
+  const reason = reasonOf(server)
+  const label = state === 'ready' || state === 'updating' ? 'last trouble' : 'why'
+  const why = reason === '' ? '' : `  ${label}: ${printable(reason)}\n`
   return head + why + (replicas.length === 0 ? '  no replicas\n' : table(REPLICAS, replicas, '  '))
 }
