@@ -96,7 +96,7 @@ async function profiled(scenario: BenchScenario, { system, seconds, flags, kind 
   }
   const nodeArgs = (name: string, dir: string): string[] =>
     name === system ? [...flags, `--${kind}-prof-dir`, join(dir, name)] : []
-  return onStage(scenario, { peers: false, peerFile: '', only: [system], nodeArgs }, act)
+  return onStage(scenario, { peers: false, peerFile: '', before: '', only: [system], nodeArgs }, act)
 }
 
 /** That of the process which did the work. */

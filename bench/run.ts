@@ -11,8 +11,8 @@ import { htmlPage } from './harness/html.ts'
 import { type BenchOptions, readBenchOptions } from './harness/options.ts'
 import { doubts, type Findings, sampleLine, textReport } from './harness/report.ts'
 import { measure } from './harness/rounds.ts'
-import { scenarioNames } from './harness/scenario.ts'
-import { onStage, type Stage } from './harness/stage.ts'
+import { type BenchScenario, type Compare, scenarioNames } from './harness/scenario.ts'
+import { BEFORE, onStage, type Stage } from './harness/stage.ts'
 import { verify } from './harness/verify.ts'
 import { machine } from './lib/machine.ts'
 import { asProgram } from './lib/run.ts'
@@ -27,6 +27,7 @@ or a file. Everything it needs is started, and ended, by itself.
   --seconds N       seconds of load each time
   --peers           other gateways, too
   --peer-file FILE  gateways of yours: how to start them, and where they are
+  --before DIR      each Sluice of another checkout, too
   --only A,B        only these systems
   --json FILE       write all figures there
   --html FILE       write a page with charts there
@@ -62,10 +63,14 @@ async function run(stage: Stage, { scenario, rounds }: BenchOptions): Promise<Fi
   const { generator: kind, allowed_failures: allowedFailures } = bench
   const warmUpTool = bench.warm_up_tool ?? ''
   const samples = await measure(stage, { rounds, generator: kind, allowedFailures, warmUpTool, onSample })
-  const comparisons = bench.compare.flatMap(spec => compareSystems(samples, spec) ?? [])
+  const comparisons = [...bench.compare, ...withBefore(bench)].flatMap(spec => compareSystems(samples, spec) ?? [])
   const at = new Date().toISOString()
   const found = { scenario: name, description, at, machine: machine(), generator, systems, comparisons }
   return { version: 1, ...found, doubts: [...stage.absent, ...doubts(samples)], samples }
+}
+
+function withBefore({ sluice }: BenchScenario['bench']): Compare[] {
+  return Object.keys(sluice).map(of => ({ of, to: of + BEFORE, figure: 'cpu', how: 'ratio', per: 1 }))
 }
 
 function conclude(findings: Findings, options: BenchOptions): void {

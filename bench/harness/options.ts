@@ -13,6 +13,8 @@ export interface BenchOptions {
   readonly rounds: number
   readonly peers: boolean
   readonly peerFile: string
+  /** Another checkout; `''` = none. */
+  readonly before: string
   readonly only: readonly string[]
   /** Files; `''` = none. */
   readonly json: string
@@ -37,6 +39,7 @@ export function readBenchOptions(args: readonly string[]): BenchOptions | null {
     rounds: values.rounds === undefined ? standard : whole('rounds', values.rounds),
     peers: values.peers === true,
     peerFile: values['peer-file'] ?? '',
+    before: values.before === undefined ? '' : resolve(values.before),
     only: values.only?.split(',') ?? [],
     json: values.json ?? '',
     html: values.html ?? '',
@@ -53,6 +56,7 @@ function parse(args: readonly string[]) {
     'peer-file': text,
     rounds: text,
     seconds: text,
+    before: text,
     only: text,
     json: text,
     html: text,

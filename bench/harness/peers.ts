@@ -45,9 +45,9 @@ export function peerCommand(name: 'mcp-proxy' | 'supergateway'): PeerSpec {
   return { what, url, command: [node, program, '--stdio', `${node} ${SERVER}`, ...options] }
 }
 
-/** What is left of some processes without the MCP servers among them. */
+/** What is left of some processes without the MCP servers among them; gateways name those in their arguments, too. */
 export function withoutServers(pids: readonly number[]): number[] {
-  return pids.filter(pid => !commandOf(pid).split('\0').includes(SERVER))
+  return pids.filter(pid => commandOf(pid).split('\0')[1] !== SERVER)
 }
 
 function commandOf(pid: number): string {

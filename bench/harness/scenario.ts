@@ -39,6 +39,7 @@ const load = z
     idle_streams: count(0, MAX_CONNECTIONS).optional(),
     rate: z.number().positive().max(MAX_RATE).optional(),
     tool: z.string().min(1).optional().meta({ description: 'called in place of the mix' }),
+    arguments: z.record(z.string(), z.unknown()).optional().meta({ description: 'of "tool"' }),
   })
   .meta({ description: 'what is different for this one' })
 
@@ -47,6 +48,7 @@ const sluice = z.strictObject({
   policy: z.string().optional().meta({ description: 'a file, relative to this one; none = bytes pass' }),
   only: z.array(z.string().min(1)).optional().meta({ description: 'of the policy only these interceptors' }),
   replicas: count(1, 16).optional().meta({ description: 'of the upstream, only so many; default: all' }),
+  stdio: z.boolean().default(false).meta({ description: 'it runs the server itself, as a child process' }),
   config: z.record(z.string(), z.unknown()).default({}).meta({ description: 'keys of sluice.yaml' }),
   server: z.record(z.string(), z.unknown()).default({}).meta({ description: 'keys of the server in sluice.yaml' }),
   workers: count(1, 64).default(1),

@@ -1,19 +1,22 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parse, stringify } from 'yaml'
+import { stringify } from 'yaml'
 import type { Scenario } from '../../proxy/load/scenario.ts'
 import { family, listening, start } from '../lib/process.ts'
 import { withoutServers } from './peers.ts'
+import { readPolicy, type Tree } from './policy.ts'
 import type { SluiceSpec } from './scenario.ts'
 import { BENCH, type Place, STDIO_SERVER, type System, urlOf } from './systems.ts'
 
-const CLI = join(BENCH, '..', 'proxy', 'cli', 'sluice.ts')
+const CLI = join('proxy', 'cli', 'sluice.ts')
 const KEY = 'bench-key-0'
 
 export interface SluicePlace extends Place {
   /** Arguments of Node, such as those that record a profile. */
   readonly nodeArgs: readonly string[]
+  /** The checkout that runs. */
+  readonly root: string
 }
 
 /** Starts Sluice as a scenario describes it. */
@@ -25,22 +28,29 @@ export async function startSluice(name: string, spec: SluiceSpec, place: SluiceP
   const file = join(home, 'sluice.yaml')
   writeFileSync(file, stringify(configOf(spec, home, place, policy === null ? [] : ['policy.yaml'])))
   const args = ['run', '-c', file, '--listen', `127.0.0.1:${place.port}`, '--log-level', 'error']
-  const running = start(process.execPath, [...place.nodeArgs, CLI, ...args])
+  const running = start(process.execPath, [...place.nodeArgs, join(place.root, CLI), ...args])
   await listening(running, place.port, `sluice (${name})`)
   const pids = (): number[] => withoutServers(family(running.pid))
   const url = spec.grow.servers === undefined ? urlOf(place.port) : `http://127.0.0.1:${place.port}/servers/bench/mcp`
-  return { name, what: `Sluice, ${spec.what}`, url, load: loadOf(spec, place.load), running, pids }
+  return {
+    name,
+    what: `Sluice, ${spec.what}`,
+    url,
+    load: loadOf(spec, place.load),
+    running,
+    hasUpstream: !spec.stdio && place.upstreamPorts.length > 0,
+    pids,
+  }
 }
 
 /** The load of the scenario with what is different for this one. */
 export function loadOf({ load: over, grow }: SluiceSpec, load: Scenario): Scenario {
-  const { tool, ...rest } = over
-  const mix = tool === undefined ? load.mix : load.mix.slice(0, 1).map(step => ({ ...step, call: tool }))
+  const { tool, arguments: given, ...rest } = over
+  const mix =
+    tool === undefined ? load.mix : load.mix.slice(0, 1).map(step => ({ ...step, call: tool, arguments: given ?? {} }))
   const key = grow.clients === undefined ? {} : { authorization: `Bearer ${KEY}` }
   return { ...load, ...rest, mix, headers: { ...load.headers, ...key } } as Scenario
 }
-
-type Tree = Readonly<Record<string, unknown>>
 
 function configOf(spec: SluiceSpec, home: string, place: Place, policies: readonly string[]): Tree {
   const base = {
@@ -57,10 +67,10 @@ function configOf(spec: SluiceSpec, home: string, place: Place, policies: readon
   return { ...base, ...spec.config }
 }
 
-function serversOf({ grow, server, replicas }: SluiceSpec, { upstreamPorts }: Place): Tree {
+function serversOf({ grow, server, replicas, stdio }: SluiceSpec, { upstreamPorts }: Place): Tree {
   const query = grow.tools === undefined ? '' : `?tools=${grow.tools}`
   const urls = upstreamPorts.slice(0, replicas).map(port => urlOf(port) + query)
-  const source = urls.length === 0 ? { command: [process.execPath, STDIO_SERVER], replicas: 1 } : { urls }
+  const source = stdio || urls.length === 0 ? { command: [process.execPath, STDIO_SERVER], replicas: 1 } : { urls }
   const others = Array.from({ length: (grow.servers ?? 1) - 1 }, (_, index) => [`other-${index}`, { urls }] as const)
   return { bench: { ...source, ...server }, ...Object.fromEntries(others) }
 }
@@ -74,8 +84,7 @@ function clientsOf(count: number): Tree {
 
 /** `null` = none, so bytes pass. */
 function policyOf({ policy: file, only, grow }: SluiceSpec): Tree | null {
-  const whole = file === undefined ? null : (parse(readFileSync(file, 'utf8')) as PolicyTree)
-  const base = whole === null || only === undefined ? whole : part(whole, only)
+  const base = file === undefined ? null : readPolicy(file, only)
   if (grow.entries === undefined) return base
   // Three that match, and all the others that do not.
   const entries = Array.from({ length: grow.entries }, (_, index) => ({
@@ -84,15 +93,4 @@ function policyOf({ policy: file, only, grow }: SluiceSpec): Tree | null {
     match: { name: index < 3 ? '*' : `other_${index}` },
   }))
   return { version: 1, ...base, interceptors: entries }
-}
-
-interface PolicyTree extends Tree {
-  readonly interceptors: readonly { readonly use: string }[]
-}
-
-/** The interceptors of these names, with the options they have there. */
-function part({ access_control: rights, ...policy }: PolicyTree, only: readonly string[]): Tree {
-  const interceptors = policy.interceptors.filter(({ use }) => only.includes(use))
-  // Rights that nobody enforces are an error.
-  return { ...policy, ...(only.includes('access') && { access_control: rights }), interceptors }
 }

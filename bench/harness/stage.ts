@@ -7,6 +7,10 @@ import { type BenchScenario, isBuiltIn } from './scenario.ts'
 import { startSluice } from './sluice-system.ts'
 import { BENCH, missing, type Place, peer, type System, startBuiltIn } from './systems.ts'
 
+const ROOT = join(BENCH, '..')
+/** Behind the name of a Sluice of another checkout. */
+export const BEFORE = '-before'
+
 /** Everything that runs while something is measured. */
 export interface Stage {
   readonly dir: string
@@ -23,6 +27,8 @@ export interface StageOptions {
   readonly peers: boolean
   /** `''` = none. */
   readonly peerFile: string
+  /** Another checkout, whose Sluices are measured beside ours; `''` = none. */
+  readonly before: string
   /** Only these; empty = all. */
   readonly only: readonly string[]
   /** Arguments of Node for a Sluice of this name. */
@@ -84,7 +90,9 @@ async function startSystems(scenario: BenchScenario, options: StageOptions, { di
   const extra = options.peerFile === '' ? new Map<string, PeerSpec>() : loadPeers(options.peerFile)
   const { bench, ...load } = scenario
   const wanted = [...bench.systems, ...(options.peers ? bench.peers : []), ...extra.keys()]
-  const names = [...new Set(wanted)].filter(name => options.only.length === 0 || options.only.includes(name))
+  const chosen = [...new Set(wanted)].filter(name => options.only.length === 0 || options.only.includes(name))
+  const names =
+    options.before === '' ? chosen : chosen.flatMap(name => (name in bench.sluice ? [name, name + BEFORE] : [name]))
   const ports = await freePorts(names.length)
   const systems: System[] = []
   const absent: string[] = []
@@ -102,6 +110,7 @@ async function startSystems(scenario: BenchScenario, options: StageOptions, { di
       place,
       spec: extra.get(name),
       nodeArgs: options.nodeArgs(name, dir),
+      before: options.before,
     })
     if (system.running !== null) started.push(system.running)
     systems.push(system)
@@ -113,11 +122,16 @@ interface One {
   readonly place: Place
   readonly spec: PeerSpec | undefined
   readonly nodeArgs: readonly string[]
+  readonly before: string
 }
 
-function startOne(name: string, { bench }: BenchScenario, { place, spec, nodeArgs }: One): Promise<System> {
+function startOne(name: string, { bench }: BenchScenario, { place, spec, nodeArgs, before }: One): Promise<System> {
   const own = bench.sluice[name]
-  if (own !== undefined) return startSluice(name, own, { ...place, nodeArgs })
+  if (own !== undefined) return startSluice(name, own, { ...place, nodeArgs, root: ROOT })
+  const older = bench.sluice[name.slice(0, -BEFORE.length)]
+  if (older !== undefined && name.endsWith(BEFORE)) {
+    return startSluice(name, { ...older, what: `the same of ${before}` }, { ...place, nodeArgs, root: before })
+  }
   if (spec !== undefined) return peer(name, spec, place)
   if (isBuiltIn(name)) return startBuiltIn(name, place)
   throw new Error(`there is no system "${name}"`)

@@ -1,7 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Scenario } from '../../proxy/load/scenario.ts'
-import { findNginx } from '../lib/nginx.ts'
 import { family, installed, listening, type Running, start } from '../lib/process.ts'
 import { type PeerSpec, peerCommand, withoutServers } from './peers.ts'
 import { haproxyConfig, nginxConfig } from './proxy-configs.ts'
@@ -18,6 +17,8 @@ export interface System {
   readonly load: Scenario
   /** `null` = the upstream itself. */
   readonly running: Running | null
+  /** Whether the upstream answers behind it: not where it runs a server of its own. */
+  readonly hasUpstream: boolean
   /** Whose CPU time and memory count, asked anew each time. */
   pids(): number[]
 }
@@ -30,6 +31,13 @@ export interface Place {
   readonly upstreamPorts: readonly number[]
   readonly load: Scenario
   readonly buffering: boolean
+}
+
+/** Where nginx may be: `/usr/sbin` is not in the search path of most users. */
+const NGINX_PLACES = ['nginx', '/usr/sbin/nginx', '/usr/local/sbin/nginx']
+
+function findNginx(): string | null {
+  return NGINX_PLACES.find(installed) ?? null
 }
 
 /** Why a system cannot be measured here; `''` = it can. */
@@ -55,7 +63,7 @@ export async function startBuiltIn(name: BuiltIn, place: Place): Promise<System>
 }
 
 function direct({ upstreamPorts: [port = 0], load }: Place): System {
-  return { name: 'direct', what: 'no proxy', url: urlOf(port), load, running: null, pids: () => [] }
+  return { name: 'direct', what: 'no proxy', url: urlOf(port), load, running: null, hasUpstream: false, pids: () => [] }
 }
 
 /** node:http + undici and nothing else: what no proxy on these two can go below. */
@@ -64,7 +72,7 @@ async function bare({ port, upstreamPorts, load }: Place): Promise<System> {
   const running = start(process.execPath, [script, String(port), String(upstreamPorts[0])])
   await listening(running, port, 'the bare proxy')
   const what = 'node:http + undici dispatch, no checks: the floor of the stack'
-  return { name: 'bare', what, url: urlOf(port), load, running, pids: () => family(running.pid) }
+  return { name: 'bare', what, url: urlOf(port), load, running, hasUpstream: true, pids: () => family(running.pid) }
 }
 
 async function nginx({ dir, port, upstreamPorts, load, buffering }: Place): Promise<System> {
@@ -76,7 +84,7 @@ async function nginx({ dir, port, upstreamPorts, load, buffering }: Place): Prom
   await listening(running, port, 'nginx')
   const what = `proxy_pass, 1 worker, keep-alive to the upstream, access log off${buffering ? '' : ', proxy_buffering off'}`
   const workers = (): number[] => family(running.pid).filter(pid => pid !== running.pid)
-  return { name: 'nginx', what, url: urlOf(port), load, running, pids: workers }
+  return { name: 'nginx', what, url: urlOf(port), load, running, hasUpstream: true, pids: workers }
 }
 
 async function haproxy({ dir, port, upstreamPorts, load }: Place): Promise<System> {
@@ -85,7 +93,7 @@ async function haproxy({ dir, port, upstreamPorts, load }: Place): Promise<Syste
   const running = start('haproxy', ['-db', '-f', file])
   await listening(running, port, 'haproxy')
   const what = '1 thread, keep-alive to the upstream, no log'
-  return { name: 'haproxy', what, url: urlOf(port), load, running, pids: () => family(running.pid) }
+  return { name: 'haproxy', what, url: urlOf(port), load, running, hasUpstream: true, pids: () => family(running.pid) }
 }
 
 /** Another gateway. Servers that it runs as its children do not count. */
@@ -97,7 +105,7 @@ export async function peer(name: string, spec: PeerSpec, place: Place): Promise<
   const running = start(command, args)
   await listening(running, place.port, name)
   const own = (): number[] => withoutServers(family(running.pid))
-  return { name, what: spec.what, url: fill(spec.url), load: place.load, running, pids: own }
+  return { name, what: spec.what, url: fill(spec.url), load: place.load, running, hasUpstream: false, pids: own }
 }
 
 export function urlOf(port: number): string {

@@ -15,7 +15,7 @@ export async function verify(stage: Stage): Promise<void> {
   const [port, ...others] = stage.upstreamPorts
   if (port === undefined || others.length > 0) return
   for (const system of stage.systems) {
-    if (system.load.era === 'modern' && system.running !== null) await verifyOne(system, port)
+    if (system.load.era === 'modern' && system.hasUpstream) await verifyOne(system, port)
   }
 }
 

@@ -71,7 +71,7 @@ export const records: Workload = {
   answerBody: recordsAnswer(),
 }
 
-/** All of them; the upstream tells them apart by their tools. */
+/** All of them. */
 export const workloads: readonly Workload[] = [small, page, records]
 
 /** What the upstream says of its tools: `schema` has something to check both ways. */

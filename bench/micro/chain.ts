@@ -21,9 +21,10 @@ import { MemoryStore } from '../../proxy/store/memory.ts'
 import { answerWith, MemoryUpstream } from '../../proxy/testing/memory-upstream.ts'
 import { probeInbound } from '../../proxy/testing/probe-inbound.ts'
 import type { UpstreamRequest, UpstreamSink } from '../../proxy/upstream/upstream.ts'
+import { readPolicy } from '../harness/policy.ts'
 import { toolList, type Workload, workloads } from '../lib/payload.ts'
-import { policyWith } from '../lib/systems.ts'
 
+const FULL_CHAIN = join(import.meta.dirname, '..', 'policies', 'full-chain.yaml')
 const ROUNDS = 150
 const BATCH = 60
 const WARM_UP = 4000
@@ -128,7 +129,7 @@ class Setup {
 async function setupOf(uses: readonly string[], workload: Workload): Promise<Setup> {
   const name = uses.length === 0 ? 'pass-through' : uses.length === 5 ? 'all of them' : uses.join(' + ')
   const file = join(folder, `${uses.join('+')}.yaml`)
-  if (uses.length > 0) writeFileSync(file, policyWith(uses))
+  if (uses.length > 0) writeFileSync(file, JSON.stringify(readPolicy(FULL_CHAIN, uses)))
   const policy = await compilePolicies({
     files: uses.length === 0 ? [] : [file],
     servers: ['bench'],
