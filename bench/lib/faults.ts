@@ -6,7 +6,7 @@ import type { LoadResult } from '../../proxy/load/load-result.ts'
 import { runLoad } from '../../proxy/load/load-run.ts'
 import { RequestMaker } from '../../proxy/load/request-maker.ts'
 import { type Scenario, scenarioSchema } from '../../proxy/load/scenario.ts'
-import { freePorts, listening, type Running, start, stop } from './process.ts'
+import { freePorts, listening, type Running, start, stop, stopWithin } from './process.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 export const COUNTING = join(import.meta.dirname, '..', 'servers', 'counting.ts')
@@ -90,7 +90,7 @@ export async function runFaults(leg: Leg, options: FaultOptions): Promise<FaultF
     const url = new URL(`http://127.0.0.1:${port}/mcp`)
     await warm(leg, home, url, options)
     const { result, kills } = await underFire(leg, home, url, options)
-    await stop(sluice, STOP_LIMIT_MS)
+    await stopWithin(sluice, STOP_LIMIT_MS)
     return figures(leg, home, { result, kills, orphans: (await leg.alive(home)).length, output: sluice.output() })
   } finally {
     await endAll(leg, home, sluice)

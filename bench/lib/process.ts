@@ -48,8 +48,13 @@ function killFamily(child: ChildProcess): void {
   }
 }
 
-/** Ends it with SIGTERM, after 3 s or what is said with SIGKILL. */
-export async function stop(running: Running, limitMs = STOP_LIMIT_MS): Promise<void> {
+/** Ends it with SIGTERM, after 3 s with SIGKILL. Further arguments do not count: it may be mapped over a list. */
+export function stop(running: Running): Promise<void> {
+  return stopWithin(running, STOP_LIMIT_MS)
+}
+
+/** Ends it with SIGTERM, after so long with SIGKILL. */
+export async function stopWithin(running: Running, limitMs: number): Promise<void> {
   const { child } = running
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   const gone = new Promise<void>(resolve => child.once('exit', () => resolve()))
