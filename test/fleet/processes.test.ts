@@ -65,7 +65,7 @@ describe('child processes as replicas', () => {
     await test.ready(1)
     const [first = 0] = pidsOf(test)
     process.kill(first, 'SIGUSR2')
-    await until(() => test.fleet.status('kb')?.restarts === 1, 'the hung one to be given up')
+    await until(() => (test.fleet.status('kb')?.restarts ?? 0) > 0, 'the hung one to be given up')
     await test.ready(1)
     await until(() => !isRunning(first), 'the hung one to be killed')
   })
@@ -89,7 +89,7 @@ describe('child processes as replicas', () => {
     await test.ready(1)
     const replica = test.places.places[0]?.id
     assert.deepEqual(
-      lines.filter(({ line }) => line.includes('9')),
+      lines.filter(({ line }) => line.startsWith('version')),
       [{ server: 'kb', replica, line: 'version 9 starts' }],
     )
   })

@@ -1,3 +1,4 @@
+import type { Json } from '../../api/index.ts'
 import { LoadError } from '../../base/diagnostic.ts'
 import type { Config } from '../../config/config.ts'
 import type { ServerStatus } from '../../fleet/status.ts'
@@ -87,6 +88,14 @@ export class FleetDesk {
 
   list(): ServerStatus[] {
     return this.#runner.fleet.list()
+  }
+
+  /** For the admin listener, in the shape that one process alone has there. */
+  describe(): Json[] {
+    return this.list().map(status => {
+      const ready = status.replicas.some(({ state }) => state === 'ready')
+      return { name: status.name, ready, fleet: status as unknown as Json }
+    })
   }
 
   close(): Promise<void> {

@@ -167,7 +167,7 @@ export class Supervisor {
       live: () => this.#slots.some(slot => slot.isServing) || this.url === '',
       ready: () => this.#ready(),
       metrics: () => this.#metrics(),
-      servers: () => this.#fleet.list() as unknown as Json[],
+      servers: () => this.#fleet.describe(),
     })
   }
 
