@@ -1,7 +1,6 @@
 import type { Store } from '../api/index.ts'
 import { systemClock } from '../base/clock.ts'
 import { MemoryStore } from './memory.ts'
-import { RedisStore } from './redis.ts'
 import type { RedisPlace } from './redis-client.ts'
 
 /** A store, and how to leave it. */
@@ -21,6 +20,8 @@ export interface RedisChoice extends RedisPlace {
  */
 export async function openStore(choice: 'memory' | RedisChoice, workers: number): Promise<OwnStore> {
   if (choice === 'memory') return new MemoryStore({ clock: systemClock })
+  // It takes 28 MB to load: only where there is a Redis.
+  const { RedisStore } = await import('./redis.ts')
   const { prefix, instances } = choice
   const store = new RedisStore({ place: choice, prefix, processes: instances * workers, clock: systemClock })
   await store.open()
