@@ -56,7 +56,7 @@ export const FIGURES: Readonly<Record<FigureName, Figure>> = {
     digits: 1,
     better: 'less',
   },
-  leaked: { title: 'leaked', unit: 'open files more than before', digits: 0, better: 'less' },
+  leaked: { title: 'leaked', unit: 'open sockets more than before', digits: 0, better: 'less' },
 }
 
 export function median(values: readonly number[]): number {

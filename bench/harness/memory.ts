@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 /** Resident memory of these processes together. */
 export function rssBytes(pids: readonly number[]): number {
@@ -13,13 +13,24 @@ export function rssBytes(pids: readonly number[]): number {
   return kib * 1024
 }
 
-/** How many files, sockets and pipes these processes have open together. */
-export function openFiles(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => {
-    try {
-      return sum + readdirSync(`/proc/${pid}/fd`).length
-    } catch {
-      return sum
-    }
-  }, 0)
+/** How many sockets these processes have open together. */
+export function openSockets(pids: readonly number[]): number {
+  return pids.flatMap(socketsOf).length
+}
+
+function socketsOf(pid: number): string[] {
+  const dir = `/proc/${pid}/fd`
+  try {
+    return readdirSync(dir).filter(fd => isSocket(`${dir}/${fd}`))
+  } catch {
+    return []
+  }
+}
+
+function isSocket(link: string): boolean {
+  try {
+    return readlinkSync(link).startsWith('socket:')
+  } catch {
+    return false
+  }
 }

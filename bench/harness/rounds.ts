@@ -2,7 +2,7 @@ import type { Scenario } from '../../proxy/load/scenario.ts'
 import { cpuMicros, machineCpuMicros, type Running } from '../lib/process.ts'
 import { median, type Sample } from './figures.ts'
 import { type GeneratorKind, generatorFor, type LoadFigures } from './generator.ts'
-import { openFiles, rssBytes } from './memory.ts'
+import { openSockets, rssBytes } from './memory.ts'
 import type { Stage } from './stage.ts'
 import type { System } from './systems.ts'
 
@@ -36,13 +36,13 @@ export async function measure(stage: Stage, options: Rounds): Promise<Sample[]> 
       await warmUp({ ...system, load: { ...system.load, mix, connections: 16 } }, stage, 'auto')
   }
   const idle = new Map(
-    stage.systems.map(system => [system.name, { bytes: rssBytes(system.pids()), files: openFiles(system.pids()) }]),
+    stage.systems.map(system => [system.name, { bytes: rssBytes(system.pids()), sockets: openSockets(system.pids()) }]),
   )
   for (const system of stage.systems) await warmUp(system, stage, options.generator)
   const samples: Sample[] = []
   for (let round = 0; round < options.rounds; round++) {
     for (const system of round % 2 === 0 ? stage.systems : stage.systems.toReversed()) {
-      const probe = new Probe(system, stage.upstreams, idle.get(system.name) ?? { bytes: 0, files: 0 })
+      const probe = new Probe(system, stage.upstreams, idle.get(system.name) ?? { bytes: 0, sockets: 0 })
       const generator = generatorFor(options.generator, system.load, stage.dir)
       const load = await generator.run(system.url, system.load, probe)
       if (system.load.duration >= LONG_MS) await probe.settle()
@@ -109,7 +109,7 @@ class Probe {
   /** Waits until nothing needs to be open any more, and counts what is. */
   async settle(): Promise<void> {
     await new Promise(resolve => setTimeout(resolve, SETTLE_MS))
-    this.#leaked = openFiles(this.#system.pids()) - this.#idle.files
+    this.#leaked = openSockets(this.#system.pids()) - this.#idle.sockets
   }
 
   sample(load: LoadFigures, round: number): Sample {
@@ -163,7 +163,7 @@ class Probe {
 /** Before anything was asked. */
 interface Idle {
   readonly bytes: number
-  readonly files: number
+  readonly sockets: number
 }
 
 /** Memory in the last twelfth of the time, compared with that after a sixth of it; percent. */
