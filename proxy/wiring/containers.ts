@@ -49,6 +49,7 @@ export function containerLauncher({ engine, server, config, instance, secrets }:
       redactor.remember([...Object.values(values.env), ...[...values.files.values()].map(textOf)])
       return values
     },
+    redact: redactor.redact,
   }
   if (spec.port !== 0) return new ContainerLauncher(options)
   const opener = new ContainerOpener(options)
