@@ -1,17 +1,24 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { before, describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { DockerReplicaSource } from '../../../proxy/fleet/discover/docker.ts'
 import { testImage } from '../../helpers/docker.ts'
 import { type Daemon, NEEDS_DAEMON, startDaemon } from '../../helpers/docker-daemon.ts'
 import { Places } from '../../helpers/places.ts'
-import { suiteScope } from '../../helpers/scope.ts'
+import { DEADLINE_MS, suiteScope } from '../../helpers/scope.ts'
 
 const NAME = 'mcp_kb'
 
 describe('a Swarm service', NEEDS_DAEMON, () => {
   const scope = suiteScope()
   let daemon: Daemon
+  const interfaces: string[] = []
   before(async () => {
+    scope.after(() => {
+      for (const name of interfaces) spawnSync('ip', ['link', 'delete', name], { stdio: 'ignore' })
+    })
     daemon = await startDaemon(scope)
   })
 
@@ -48,12 +55,21 @@ describe('a Swarm service', NEEDS_DAEMON, () => {
     return new DockerReplicaSource(wanted, daemon.engine)
   }
 
-  /** A bridge for tasks: those of an overlay cannot be reached from outside of it. */
+  /**
+   * A bridge for tasks: those of an overlay cannot be reached from outside of it. An engine forgets the interface of such a
+   * network and leaves it behind, with a route to its addresses: it is removed here, and no two runs use the same addresses.
+   */
   async function localNetwork(): Promise<string> {
-    const config = { Name: 'local', ConfigOnly: true, IPAM: { Config: [{ Subnet: '172.31.77.0/24' }] } }
+    const config = {
+      Name: 'local',
+      ConfigOnly: true,
+      IPAM: { Config: [{ Subnet: `172.31.${randomInt(1, 255)}.0/24` }] },
+    }
     await daemon.engine.docker.createNetwork(config as never)
     const bridge = { Name: 'tasks', Driver: 'bridge', Scope: 'swarm', ConfigFrom: { Network: 'local' } }
-    return (await daemon.engine.docker.createNetwork(bridge as never)).id
+    const { id } = await daemon.engine.docker.createNetwork(bridge as never)
+    interfaces.push(`br-${id.slice(0, 12)}`)
+    return id
   }
 })
 
@@ -68,11 +84,14 @@ function specification(image: string, network: string, replicas: number): Record
 
 /** Waits until it listens. */
 async function ping(url: string): Promise<number> {
+  const limit = AbortSignal.timeout(DEADLINE_MS)
   for (;;) {
     try {
-      return (await fetch(url, { method: 'POST', body: '{"jsonrpc":"2.0","id":1,"method":"ping"}' })).status
-    } catch {
-      await new Promise(resolve => setTimeout(resolve, 20))
+      const ask = { method: 'POST', body: '{"jsonrpc":"2.0","id":1,"method":"ping"}', signal: limit }
+      return (await fetch(url, ask)).status
+    } catch (error) {
+      if (limit.aborted) throw new Error(`${url} does not answer`, { cause: error })
+      await delay(20)
     }
   }
 }
