@@ -109,13 +109,16 @@ export async function startRedisCluster(scope: Scope): Promise<RedisPlace> {
   )
 }
 
-/** Starts a Sentinel that watches the server at this port as `main`, and takes it for dead after half a second. */
+/**
+ * Starts a Sentinel that watches the server at this port as `main`, and takes it for dead after two seconds: with less than twice
+ * the time between its questions (1 s) it takes servers for dead that are not.
+ */
 export async function startSentinel(scope: Scope, masterPort: number): Promise<RedisPlace> {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-sentinel-'))
   scope.after(() => rmSync(dir, { recursive: true, force: true }))
   const port = await freePort()
   const file = join(dir, 'sentinel.conf')
-  const watch = `monitor main 127.0.0.1 ${masterPort} 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000`
+  const watch = `monitor main 127.0.0.1 ${masterPort} 1\nsentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 5000`
   writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${dir}\nsentinel ${watch}\n`)
   const child = spawn('redis-server', [file, '--sentinel'], { stdio: ['ignore', 'pipe', 'inherit'] })
   scope.after(() => void child.kill('SIGKILL'))
