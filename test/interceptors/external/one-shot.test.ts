@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { splitWords } from '../../../interceptors/external/words.ts'
+import { NEEDS_DOCKER, testImage } from '../../helpers/docker.ts'
 import { until, within } from '../../helpers/scope.ts'
 import { CALL, OK, Scripts, start, untilDead } from './scripts.ts'
 
@@ -168,24 +169,16 @@ describe('docker', () => {
     )
   })
 
-  const engine = hasEngine()
-  it('runs a real container', { skip: engine ? false : 'no Docker engine on this machine' }, async t => {
-    const script =
-      'while read -r line; do echo "{\\"id\\":$(echo "$line" | sed "s/.*\\"id\\":\\([0-9]*\\).*/\\1/"),\\"error\\":\\"in\\"}"; done'
-    const docker = ['alpine:3', 'sh', '-c', script]
+  it('runs a real container', NEEDS_DOCKER, async t => {
+    const script = `
+      require('node:readline').createInterface(process.stdin)
+        .on('line', line => console.log(JSON.stringify({ id: JSON.parse(line).id, error: 'in' })))
+    `
+    const docker = [await testImage(), '--eval', script]
     const probed = await start(t, { before: { docker }, timeout: '1m' })
     assert.equal((await probed.request(CALL)).verdict?.reason, 'in')
   })
 })
-
-function hasEngine(): boolean {
-  try {
-    execFileSync('docker', ['image', 'inspect', 'alpine:3'], { stdio: 'ignore', timeout: 5000 })
-    return true
-  } catch {
-    return false
-  }
-}
 
 describe('the end of the parent', () => {
   for (const oneShot of [false, true]) {
