@@ -1,6 +1,6 @@
 /**
- * Micro-benchmark of the cache: `node bench/micro/cache-key.ts`. Prints microseconds for one call, best of many short
- * rounds: the key of a request against `JSON.parse` of it, the facts of a result, and a whole request hook that hits.
+ * The cache: `node bench/micro/cache-key.ts`. The key of a request beside `JSON.parse` of it, the facts of a result, and a whole
+ * request hook that hits.
  */
 import cache from '../../interceptors/cache/cache.ts'
 import { type JsonObject, readResult, requestKey } from '../../proxy/api/index.ts'
@@ -9,22 +9,7 @@ import { FrozenClock } from '../../proxy/testing/frozen-clock.ts'
 import { probeEnvironment } from '../../proxy/testing/probe-environment.ts'
 import { probeInbound, probeTable } from '../../proxy/testing/probe-inbound.ts'
 import { probeMessage } from '../../proxy/testing/probe-message.ts'
-
-const ROUNDS = 600
-const CALLS = 200
-
-/** Microseconds for one call: the machine may have other work, so the best round counts. */
-function measure(run: () => unknown): string {
-  let best = Number.POSITIVE_INFINITY
-  let kept: unknown = null
-  for (let round = 0; round < ROUNDS; round++) {
-    const start = process.hrtime.bigint()
-    for (let i = 0; i < CALLS; i++) kept = run()
-    best = Math.min(best, Number(process.hrtime.bigint() - start) / CALLS)
-  }
-  if (kept === undefined) process.stdout.write('')
-  return (best / 1000).toFixed(2).padStart(8)
-}
+import { measure, printCost } from '../lib/micro.ts'
 
 const META = {
   'io.modelcontextprotocol/protocolVersion': '2026-07-28',
@@ -77,13 +62,27 @@ function bare(body: Buffer): unknown {
 
 for (const [label, body] of REQUESTS) {
   const ask = await hit(body)
-  process.stdout.write(`${label} (${body.length} bytes), us\n`)
-  process.stdout.write(`  JSON.parse           ${measure(() => JSON.parse(body.toString()))}\n`)
-  process.stdout.write(`  requestKey           ${measure(() => requestKey(body))}\n`)
-  process.stdout.write(`  message and exchange ${measure(() => bare(body))}\n`)
-  process.stdout.write(`  the same and a hit   ${measure(ask)}\n`)
+  console.log(`${label} (${body.length} bytes)`)
+  printCost(
+    '  JSON.parse',
+    measure(() => JSON.parse(body.toString())),
+    body.length,
+  )
+  printCost(
+    '  requestKey',
+    measure(() => requestKey(body)),
+    body.length,
+  )
+  printCost(
+    '  message and exchange',
+    measure(() => bare(body)),
+  )
+  printCost('  the same and a hit', measure(ask))
 }
 const answer = Buffer.from(`{"jsonrpc":"2.0","id":1,"result":${LONG_TEXT}}`)
-process.stdout.write(
-  `result of ${answer.length} bytes, us\n  readResult           ${measure(() => readResult(answer))}\n`,
+console.log(`result of ${answer.length} bytes`)
+printCost(
+  '  readResult',
+  measure(() => readResult(answer)),
+  answer.length,
 )

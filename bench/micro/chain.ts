@@ -2,7 +2,7 @@
  * What each interceptor of the full chain adds to an exchange: `node bench/micro/chain.ts`. One process, no sockets, so that
  * differences of less than a microsecond show: the client's message is read, goes through the chain to a server that answers
  * at once, and its answer comes back up. All chains take turns; the best round of each counts. Garbage collection and
- * background writes are in the figures as far as they fall into a round.
+ * background writes are in the figures as far as they fall into a round. Bytes are those that an exchange allocates.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -22,6 +22,7 @@ import { answerWith, MemoryUpstream } from '../../proxy/testing/memory-upstream.
 import { probeInbound } from '../../proxy/testing/probe-inbound.ts'
 import type { UpstreamRequest, UpstreamSink } from '../../proxy/upstream/upstream.ts'
 import { readPolicy } from '../harness/policy.ts'
+import { allocatedBy } from '../lib/micro.ts'
 import { toolList, type Workload, workloads } from '../lib/payload.ts'
 
 const FULL_CHAIN = join(import.meta.dirname, '..', 'policies', 'full-chain.yaml')
@@ -173,9 +174,14 @@ for (const workload of workloads) {
     await pause()
   }
   const base = setups[0]?.best ?? Number.NaN
-  console.log(`answers of ${workload.name}: us an exchange, and what that is more than without interceptors`)
-  for (const { name, best } of setups) {
-    console.log(`  ${name.padEnd(24)}${best.toFixed(1).padStart(8)}${(best - base).toFixed(1).padStart(8)}`)
+  console.log(
+    `answers of ${workload.name}: ns an exchange, what that is more than without interceptors, bytes allocated`,
+  )
+  for (const setup of setups) {
+    const { name, best } = setup
+    const figures = [best * 1000, (best - base) * 1000, allocatedBy(() => setup.run())]
+    console.log(`  ${name.padEnd(24)}${figures.map(figure => figure.toFixed(0).padStart(10)).join('')}`)
+    await pause()
   }
   for (const setup of setups) await setup.close()
 }

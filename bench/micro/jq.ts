@@ -1,7 +1,7 @@
 /**
- * Micro-benchmark of the jq interceptor: `node bench/micro/jq.ts`. Prints microseconds of processor time for one result, in
- * this process and in jq, the best of several rounds; Linux only. `ask` is the co-process alone (stringify, pipe,
- * parse); `whole` adds what the interceptor does around it: reading the message and editing it.
+ * The jq interceptor: `node bench/micro/jq.ts`. Processor time for one result, in this process and in jq, the best of several rounds,
+ * and what this process allocates; Linux only. `ask` is the co-process alone (stringify, pipe, parse); `whole` adds what the
+ * interceptor does around it: reading the message and editing it.
  */
 import { readFileSync } from 'node:fs'
 import type { Exchange, Message } from '#api'
@@ -13,6 +13,7 @@ import jq from '../../interceptors/jq/jq.ts'
 import { limitedCommand } from '../../interceptors/jq/limits.ts'
 import { Pool } from '../../interceptors/jq/pool.ts'
 import { asArgument } from '../../interceptors/jq/program.ts'
+import { allocatedByAsync } from '../lib/micro.ts'
 
 const ROUNDS = 7
 /** `/proc/PID/stat` counts hundredths of a second: a round must be long against that. */
@@ -23,6 +24,8 @@ const LIMITS = { maxMemoryBytes: 256 * 1024 * 1024 }
 interface Cost {
   readonly ours: number
   readonly theirs: number
+  /** Bytes allocated here. */
+  readonly bytes: number
 }
 
 function jqMicros(pids: readonly number[]): number {
@@ -40,7 +43,7 @@ function ourMicros(): number {
 
 /** The round that cost least, both processes counted. */
 async function measure(pids: () => readonly number[], run: () => Promise<unknown>): Promise<Cost> {
-  let best: Cost = { ours: Number.POSITIVE_INFINITY, theirs: Number.POSITIVE_INFINITY }
+  let best = { ours: Number.POSITIVE_INFINITY, theirs: Number.POSITIVE_INFINITY }
   for (let round = 0; round < ROUNDS; round++) {
     const [ours, theirs, until] = [ourMicros(), jqMicros(pids()), performance.now() + ROUND_MS]
     let calls = 0
@@ -48,12 +51,12 @@ async function measure(pids: () => readonly number[], run: () => Promise<unknown
     const cost = { ours: (ourMicros() - ours) / calls, theirs: (jqMicros(pids()) - theirs) / calls }
     if (cost.ours + cost.theirs < best.ours + best.theirs) best = cost
   }
-  return best
+  return { ...best, bytes: await allocatedByAsync(run) }
 }
 
-function report(label: string, { ours, theirs }: Cost): void {
-  const [a, b, sum] = [ours, theirs, ours + theirs].map(value => value.toFixed(1).padStart(8))
-  process.stdout.write(`${label.padEnd(34)} ${a} us here ${b} us in jq ${sum} us\n`)
+function report(label: string, { ours, theirs, bytes }: Cost): void {
+  const [a, b, sum] = [ours, theirs, ours + theirs].map(micros => (micros * 1000).toFixed(0).padStart(9))
+  console.log(`${label.padEnd(34)}${a} ns here${b} ns in jq${sum} ns/op${bytes.toFixed(0).padStart(10)} B/op`)
 }
 
 /** Issues as a tracker lists them, about 200 bytes each. */

@@ -13,6 +13,7 @@ import { exchangeLine, startAccessLog } from '../../proxy/observe/access-log.ts'
 import { channels, type ExchangeEnd } from '../../proxy/observe/channels.ts'
 import { createLog } from '../../proxy/observe/log.ts'
 import { Metrics } from '../../proxy/observe/metrics.ts'
+import { allocatedBy } from '../lib/micro.ts'
 
 const ROUNDS = 9
 const EXCHANGES = 20_000
@@ -76,7 +77,10 @@ async function measure(label: string, one: (end: ExchangeEnd) => void): Promise<
     wall.push(Number(spent) / EXCHANGES)
     cpu.push(((used.user + used.system) * 1000) / EXCHANGES)
   }
-  console.log(`${label.padEnd(44)} ${ns(wall)} ns/exchange   ${ns(cpu)} ns CPU, all in`)
+  const bytes = allocatedBy(() => one(ends[0] as ExchangeEnd))
+  console.log(
+    `${label.padEnd(44)} ${ns(wall)} ns/op   ${ns(cpu)} ns CPU, all in   ${bytes.toFixed(0).padStart(6)} B/op`,
+  )
 }
 
 function ns(values: number[]): string {

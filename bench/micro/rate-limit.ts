@@ -1,5 +1,5 @@
 /**
- * What a limit costs, in microseconds of this process's CPU (Redis has its own): the store's quotas, in memory and over a Redis on loopback, and
+ * What a limit costs, in nanoseconds of this process's CPU (Redis has its own): the store's quotas, in memory and over a Redis on loopback, and
  * rate-limiter-flexible beside them. Run: `node bench/micro/rate-limit.ts`. Without redis-server, only memory.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
@@ -11,6 +11,7 @@ import type { Quota, Store } from '#api'
 import { systemClock } from '../../proxy/base/clock.ts'
 import { MemoryStore } from '../../proxy/store/memory.ts'
 import { RedisStore } from '../../proxy/store/redis.ts'
+import { allocatedByAsync } from '../lib/micro.ts'
 
 const ROUNDS = 7
 const IN_FLIGHT = 64
@@ -29,7 +30,13 @@ async function measure(label: string, times: number, run: (times: number) => voi
     micros.push((user + system) / times)
   }
   const median = micros.toSorted((a, b) => a - b)[ROUNDS >> 1] ?? Number.NaN
-  console.log(`${label.padEnd(58)} ${median.toFixed(3)} us`)
+  console.log(`${label.padEnd(58)} ${(median * 1000).toFixed(0).padStart(7)} ns/op${await allocated(run)} B/op`)
+}
+
+async function allocated(run: (times: number) => void | Promise<void>): Promise<string> {
+  const times = 512
+  const bytes = await allocatedByAsync(async () => run(times), 1)
+  return (bytes / times).toFixed(0).padStart(8)
 }
 
 /** As many at once as under load. */

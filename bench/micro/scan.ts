@@ -1,41 +1,6 @@
-/**
- * Micro-benchmark of the message room: `node bench/micro/scan.ts`. Prints nanoseconds for one call, best of several
- * rounds, and the throughput, for `scan` against `JSON.parse` and for the SSE splitter and tail.
- */
+/** The one pass over each message, beside `JSON.parse` of it: `node bench/micro/scan.ts`. */
 import { scan } from '../../proxy/message/scan.ts'
-import { SseSplitter, StreamTail } from '../../proxy/message/sse.ts'
-
-/** Many short rounds, of which the best counts: the machine may have other work. */
-const ROUNDS = 400
-const ROUND_MS = 1
-
-/** Best of several rounds, in nanoseconds for one call. */
-function measure(run: () => unknown): number {
-  let best = Number.POSITIVE_INFINITY
-  let kept: unknown = null
-  for (let round = 0; round < ROUNDS; round++) {
-    const start = process.hrtime.bigint()
-    const until = start + BigInt(ROUND_MS * 1e6)
-    let calls = 0
-    let now = start
-    while (now < until) {
-      for (let i = 0; i < 8; i++) kept = run()
-      calls += 8
-      now = process.hrtime.bigint()
-    }
-    best = Math.min(best, Number(now - start) / calls)
-  }
-  if (kept === undefined) process.stdout.write('')
-  return best
-}
-
-function report(label: string, bytes: number, nanos: number): void {
-  const perKb = ((nanos / bytes) * 1024) / 1000
-  const mbs = (bytes / nanos) * 1000
-  process.stdout.write(
-    `${label.padEnd(34)} ${nanos.toFixed(0).padStart(8)} ns ${perKb.toFixed(2).padStart(7)} us/KB ${mbs.toFixed(0).padStart(7)} MB/s\n`,
-  )
-}
+import { measure, printCost } from '../lib/micro.ts'
 
 function toolCall(args: object): string {
   return JSON.stringify({ jsonrpc: '2.0', id: 4711, method: 'tools/call', params: { name: 'search', arguments: args } })
@@ -84,46 +49,10 @@ const SAMPLES: readonly [string, string][] = [
   ['result, 500 KB rows', rows(7000)],
 ]
 
-function scans(): void {
-  for (const [label, text] of SAMPLES) {
-    const bytes = Buffer.from(text)
-    report(
-      `scan ${label} (${bytes.length})`,
-      bytes.length,
-      measure(() => scan(bytes, 64)),
-    )
-    report(
-      '  JSON.parse',
-      bytes.length,
-      measure(() => JSON.parse(bytes.toString())),
-    )
-  }
+for (const [label, text] of SAMPLES) {
+  const bytes = Buffer.from(text)
+  const cost = measure(() => scan(bytes, 64))
+  printCost(`scan ${label} (${bytes.length})`, cost, bytes.length)
+  const parse = measure(() => JSON.parse(bytes.toString()))
+  printCost('  JSON.parse', parse, bytes.length)
 }
-
-class Counter {
-  events = 0
-  bytes = 0
-  onEvent(raw: Buffer): void {
-    this.events++
-    this.bytes += raw.length
-  }
-  onOversize(): void {
-    this.events = Number.NaN
-  }
-}
-
-function streams(): void {
-  for (const size of [100, 1000, 20_000]) {
-    const event = `event: message\nid: 7\ndata: {"jsonrpc":"2.0","method":"notifications/message","params":{"data":"${'x'.repeat(size)}"}}\n\n`
-    const count = Math.max(4, Math.floor(60_000 / event.length))
-    const chunk = Buffer.from(event.repeat(count))
-    const counter = new Counter()
-    const splitter = new SseSplitter(1 << 20)
-    report(`SseSplitter, event of ${size}`, event.length, measure(() => splitter.push(chunk, counter)) / count)
-    const tail = new StreamTail()
-    report(`StreamTail, event of ${size}`, event.length, measure(() => tail.push(chunk)) / count)
-  }
-}
-
-scans()
-streams()

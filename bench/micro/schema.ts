@@ -1,6 +1,6 @@
 /**
- * Micro-benchmark of the interceptor `schema`: `node bench/micro/schema.ts`. Prints microseconds for one check, best of
- * several rounds: what one call costs when its tool is cold, warm and refused, and what compiling costs.
+ * The interceptor `schema`: `node bench/micro/schema.ts`. What one check costs when its tool is cold, warm and refused, and what
+ * compiling costs.
  */
 import { Checker, type Means } from '../../interceptors/schema/check/checker.ts'
 import { Checkers } from '../../interceptors/schema/check/checkers.ts'
@@ -9,9 +9,7 @@ import { normalise } from '../../interceptors/schema/check/normalise.ts'
 import { notFoundText } from '../../interceptors/schema/not-found.ts'
 import { digestOf } from '../../interceptors/schema/pins/digest.ts'
 import type { JsonObject } from '../../proxy/api/index.ts'
-
-const ROUNDS = 200
-const ROUND_MS = 1
+import { measure, type OperationCost, printCost } from '../lib/micro.ts'
 
 const LIMITS = { maxBytes: 256 * 1024, maxDepth: 64, maxNodes: 1000 }
 const means = (): Means => ({
@@ -71,25 +69,6 @@ const ROWS_SCHEMA: JsonObject = {
   required: ['items'],
 }
 
-/** Best of several rounds, in microseconds for one run. */
-function measure(run: () => unknown): number {
-  let best = Number.POSITIVE_INFINITY
-  for (let round = 0; round < ROUNDS; round++) {
-    const start = performance.now()
-    let runs = 0
-    while (performance.now() - start < ROUND_MS) {
-      run()
-      runs++
-    }
-    best = Math.min(best, (performance.now() - start) / runs)
-  }
-  return best * 1000
-}
-
-function report(label: string, micros: number): void {
-  process.stdout.write(`${label.padEnd(56)} ${micros.toFixed(micros < 1 ? 3 : 1).padStart(9)} us\n`)
-}
-
 /** Another schema each time, which nobody has compiled. */
 function fresh(schema: JsonObject): () => JsonObject {
   let n = 0
@@ -101,47 +80,47 @@ function main(): void {
   // Without the pattern, which the interpreter leaves to the compiler.
   const { since: _, ...simple } = SCHEMA.properties as JsonObject
   const interpretable = { ...SCHEMA, properties: simple }
-  report(
+  printCost(
     'arguments, interpreted (cold tool)',
     measure(() => new Checker(interpretable, 900, shared).isValid(GOOD, 300)),
   )
   const warm = new Checker(SCHEMA, 900, shared)
   warm.isValid(GOOD, 1 << 20)
-  report(
+  printCost(
     'arguments, compiled (warm tool)',
     measure(() => warm.isValid(GOOD, 300)),
   )
-  report('arguments, compiled, with the look-up', lookUp(shared))
-  report(
+  printCost('arguments, compiled, with the look-up', lookUp(shared))
+  printCost(
     'arguments, refused, with what is wrong',
     measure(() => !warm.isValid(BAD, 300) && warm.faults(BAD, 300)),
   )
   const rows = new Checker(ROWS_SCHEMA, 400, shared)
-  report(
+  printCost(
     'result of 20 KB, compiled',
     measure(() => rows.isValid(ROWS, 20_000)),
   )
   const next = fresh(SCHEMA)
-  report(
+  printCost(
     'normalise a schema',
     measure(() => normalise(SCHEMA, LIMITS)),
   )
-  report(
+  printCost(
     'normalise and compile a schema',
     measure(() => new Checker(next(), 900, shared).isValid(GOOD, 1 << 20)),
   )
-  report(
+  printCost(
     'digest of a tool',
     measure(() => digestOf({ name: 'search', description: 'Finds things.', inputSchema: SCHEMA })),
   )
   const names = Array.from({ length: 100 }, (_, i) => `tool_number_${i}`)
-  report(
+  printCost(
     'tool not found, among 100',
     measure(() => notFoundText('demo', 'tol_number_7', names)),
   )
 }
 
-function lookUp(shared: Means): number {
+function lookUp(shared: Means): OperationCost {
   const checkers = new Checkers(shared)
   const key = Checkers.keyOf(SCHEMA)
   checkers.get(key, SCHEMA).isValid(GOOD, 1 << 20)

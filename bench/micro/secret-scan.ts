@@ -1,9 +1,10 @@
 /**
- * Micro-benchmark of the secret scan: `node bench/micro/secret-scan.ts`. One core, no proxy around it: what a message costs that
- * holds nothing, one that nearly does, one that does, and the worst that a hostile peer can send. Best of several rounds.
+ * The secret scan: `node bench/micro/secret-scan.ts`. What a message costs that holds nothing, one that nearly does, one that does,
+ * and the worst that a hostile peer can send.
  */
 import { options } from '../../interceptors/secret-scan/options.ts'
 import { SecretScanner } from '../../interceptors/secret-scan/scanner.ts'
+import { measure, printCost } from '../lib/micro.ts'
 
 const ROUNDS = 300
 const ROUND_MS = 2
@@ -11,36 +12,15 @@ const ROUND_MS = 2
 const clock = { now: () => Date.now(), monotonic: () => performance.now() }
 const scanner = new SecretScanner(options.parse({}), [], clock)
 
-/** Microseconds of one call, best of several rounds. */
-function measure(run: () => unknown, rounds = ROUNDS): number {
-  let best = Number.POSITIVE_INFINITY
-  for (let round = 0; round < rounds; round++) {
-    const start = performance.now()
-    let calls = 0
-    let now = start
-    while (now - start < ROUND_MS) {
-      run()
-      calls++
-      now = performance.now()
-    }
-    best = Math.min(best, ((now - start) * 1000) / calls)
-  }
-  return best
-}
-
 function look(bytes: Buffer): unknown {
   return scanner.suspects(bytes) ? scanner.scan(bytes, 'toClient', 'tool', null) : null
 }
 
 function report(label: string, bytes: Buffer, rounds = ROUNDS): void {
-  const micros = measure(() => look(bytes), rounds)
+  const cost = measure(() => look(bytes), { rounds, roundMs: ROUND_MS })
   const found = scanner.suspects(bytes) ? scanner.scan(bytes, 'toClient', 'tool', null) : null
   const what = found === null ? 'passed over' : `${found.findings.length} found, ${found.verifications} tries`
-  const perKb = micros / (bytes.length / 1024)
-  process.stdout.write(
-    `${label.padEnd(38)} ${String(bytes.length).padStart(8)} B ${micros.toFixed(2).padStart(11)} us ${perKb.toFixed(2).padStart(9)} us/KB ` +
-      `${(bytes.length / micros).toFixed(0).padStart(6)} MB/s  ${what}${found?.truncated ? `, cut short: ${found.truncated}` : ''}\n`,
-  )
+  printCost(label, cost, bytes.length, `  ${what}${found?.truncated ? `, cut short: ${found.truncated}` : ''}`)
 }
 
 function result(text: string, structured?: unknown): Buffer {

@@ -75,9 +75,26 @@ export class JsonStrings {
     )
   }
 
+  /** How many objects and lists it stands in. */
+  get depth(): number {
+    return this.#levels.length
+  }
+
+  /** Whether it is what these keys lead to, from the root. @param keys ASCII */
+  isAt(keys: readonly string[]): boolean {
+    const levels = this.#levels
+    if (levels.length !== keys.length) return false
+    // The last ones tell more.
+    for (let i = keys.length - 1; i >= 0; i--) if (!this.#isKey(levels[i], keys[i] as string)) return false
+    return true
+  }
+
   /** Whether it is the value of this key. @param key ASCII */
   isUnder(key: string): boolean {
-    const level = this.#levels.at(-1)
+    return this.#isKey(this.#levels.at(-1), key)
+  }
+
+  #isKey(level: Level | undefined, key: string): boolean {
     if (level === undefined || level.index >= 0) return false
     const { keyStart, keyEnd } = level
     if (keyEnd - keyStart !== key.length + 2) {

@@ -75,8 +75,6 @@ export interface ScanSettings {
 /** Goes over one message and looks into those of its strings that could hold a secret. */
 export class MessageScan {
   readonly findings: Finding[]
-  /** The text of the stream in this message; `''` = none. */
-  streamed: string
   readonly #bytes: Buffer
   readonly #strings: JsonStrings
   readonly #scan: StringScan
@@ -93,7 +91,6 @@ export class MessageScan {
 
   constructor(bytes: Buffer, scan: StringScan, prefilter: Prefilter, budget: Budget, settings: ScanSettings) {
     this.findings = []
-    this.streamed = ''
     this.#bytes = bytes
     this.#strings = new JsonStrings(bytes)
     this.#scan = scan
@@ -187,9 +184,8 @@ export class MessageScan {
 
   /** Secrets that began in a message before and end in this one. */
   #streamed(before: string): void {
-    const value = this.#strings.text()
-    this.streamed = value
     if (before === '') return
+    const value = this.#strings.text()
     for (const hit of this.#scan.plainHits(before + value, this.#budget)) {
       if (hit.start >= before.length || hit.end <= before.length) continue
       const holder = this.#holder(value)

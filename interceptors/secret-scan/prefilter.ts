@@ -3,6 +3,14 @@ import { encodedRuns, MIN_RUN, MIXED_WITHIN, unescaped } from './decode.ts'
 import { beginText, inLane, LANES, mayBegin } from './raw-tests.ts'
 import { ESCAPE_MARK, type KeywordTest, PERCENT_MARK, type RuleIndex, TEXT_MARK } from './rule-index.ts'
 
+/** Where one keyword or more end in a text. */
+export interface Mark {
+  /** Of the automaton. */
+  readonly state: number
+  /** Behind the last byte. */
+  at: number
+}
+
 const BACKSLASH = 0x5c
 const QUOTE = 0x22
 const BLANK = 0x20
@@ -54,6 +62,31 @@ export class Prefilter {
   /** The same for one string of it. */
   suspectsRange(json: Buffer, start: number, end: number): boolean {
     return this.#scan(json, start, end, false) || this.#encoded(json, start, end)
+  }
+
+  /** The same for a text that was put together, without a look into base64. */
+  suspectsText(text: Buffer): boolean {
+    return this.#scan(text, 0, text.length, false)
+  }
+
+  /**
+   * Goes on over a text that comes in pieces, and marks where keywords end. @param state where the automaton is, 0 at first
+   * @returns where it is now
+   */
+  mark(state: number, bytes: Buffer, start: number, end: number, marks: Mark[]): number {
+    const { table, firstAccept } = this.#index.dfa
+    let now = state
+    for (let i = start; i < end; i++) {
+      now = table[(now << 8) | (bytes[i] as number)] as number
+      if (now >= firstAccept) marks.push({ state: now, at: i + 1 })
+    }
+    return now
+  }
+
+  /** Whether a secret could begin at one of the marks of a text. */
+  suspectsMarks(marks: readonly Mark[], text: Buffer): boolean {
+    beginText()
+    return marks.some(({ state, at }) => this.#accepted(state, text, at, false))
   }
 
   /** Whether any keyword stands in a range. */

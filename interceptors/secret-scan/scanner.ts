@@ -5,7 +5,7 @@ import { Actions } from './decide.ts'
 import { type Finding, MessageScan, type Stream } from './message-scan.ts'
 import type { Action, Options } from './options.ts'
 import { PII_KINDS, Pii } from './pii.ts'
-import { Prefilter } from './prefilter.ts'
+import { type Mark, Prefilter } from './prefilter.ts'
 import type { Rule } from './rule.ts'
 import { type ActiveRule, RuleIndex, StickyFinder } from './rule-index.ts'
 import { ALL_RULES } from './rules/all.ts'
@@ -20,8 +20,6 @@ export interface Report {
   readonly truncated: string
   /** How many patterns were tried. */
   readonly verifications: number
-  /** The text of the stream, where one was given. */
-  readonly streamed: string
 }
 
 /** All that one chain entry looks for, made ready. */
@@ -64,6 +62,22 @@ export class SecretScanner {
     return this.#everywhere || this.#prefilter.suspects(json)
   }
 
+  /** The same for a text that two messages hold together, as it stands in them. */
+  suspectsText(text: Buffer): boolean {
+    return this.#everywhere || this.#prefilter.suspectsText(text)
+  }
+
+  /** The same for a text in pieces: goes on over the next one. @returns the state to go on with */
+  mark(state: number, bytes: Buffer, start: number, end: number, marks: Mark[]): number {
+    return this.#prefilter.mark(state, bytes, start, end, marks)
+  }
+
+  /** Whether a secret could begin at one of the marks. */
+  suspectsMarks(marks: readonly Mark[], bytes: Buffer, length: number): boolean {
+    if (this.#everywhere) return true
+    return marks.length > 0 && this.#prefilter.suspectsMarks(marks, bytes.subarray(0, length))
+  }
+
   /** Looks into all strings of a message. @param name the tool, prompt or resource it is about */
   scan(json: Buffer, direction: Direction, name: string, stream: Stream | null): Report {
     const budget = new Budget(this.#options.max_verifications, this.#options.max_ms, this.#clock)
@@ -79,7 +93,7 @@ export class SecretScanner {
           this.actions.of(rule, direction) !== 'off' && !this.#allow.allows(rule, value, place, name),
       )
     const { exhausted: truncated, verifications } = budget
-    return { findings, truncated, verifications, streamed: scan.streamed }
+    return { findings, truncated, verifications }
   }
 
   actionOf(finding: Finding, direction: Direction): Action {

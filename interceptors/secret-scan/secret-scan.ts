@@ -104,10 +104,13 @@ class SecretGuard {
     if (!this.#looks[message.direction]) return undefined
     const view = message.bytes()
     const bytes = Buffer.isBuffer(view) ? view : Buffer.from(view.buffer, view.byteOffset, view.byteLength)
-    const piece = message.kind === 'notification' ? state.streams.pieceOf(message) : null
-    if (piece === null && !this.#scanner.suspects(bytes)) return undefined
-    const report = this.#scanner.scan(bytes, message.direction, message.name, piece?.stream ?? null)
-    if (piece !== null) state.streams.keep(piece, report.streamed)
+    const piece = message.kind === 'notification' ? state.streams.pieceOf(message, bytes) : null
+    const joins = piece?.tail.take(bytes, piece.start, piece.end, this.#scanner) === true
+    const suspicious = joins || this.#scanner.suspects(bytes)
+    piece?.tail.note(suspicious)
+    if (!suspicious) return undefined
+    const stream = piece === null ? null : { path: piece.path, before: piece.tail.before() }
+    const report = this.#scanner.scan(bytes, message.direction, message.name, stream)
     if (report.findings.length === 0 && report.truncated === '') return undefined
     return this.#decide(report, bytes, message, exchange, state)
   }

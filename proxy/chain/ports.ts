@@ -32,6 +32,8 @@ export interface ReplyPort {
   /** @returns false when the client reads slower than we write: wait for `onDrain` */
   write(chunk: Uint8Array): boolean
   end(chunk: Uint8Array | null): void
+  /** Whether nothing that was written is held any more: all of it is the system's. Left out = it may be. */
+  isFlushed?(): boolean
   /** Breaks the connection: the only honest end of an answer that cannot be completed. */
   destroy(): void
 }

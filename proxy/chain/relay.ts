@@ -273,6 +273,11 @@ export class Relay implements UpstreamSink, PhaseOwner, ReplyOwner, ExchangeHost
     }
   }
 
+  /** Bytes that just pass are nobody's once they are with the system; whoever looks on may keep them. */
+  isFlushed(): boolean {
+    return this.mode === 'pass' && this.tail === null && this.tap === null && this.reply.isFlushed?.() === true
+  }
+
   /** Stops the server until the client has read on. */
   hold(): void {
     this.paused = true

@@ -89,6 +89,10 @@ export class HttpReply implements ReplyPort {
     if (response.writableLength > 0 && stallMs > 0) limitRest(response, stallMs)
   }
 
+  isFlushed(): boolean {
+    return this.response.writableLength === 0
+  }
+
   destroy(): void {
     this.response.destroy()
   }

@@ -1,14 +1,28 @@
-import { Client, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
+import type { AnswerHandler } from './http1/plain-connection.ts'
+import type { Outgoing } from './http1/request-bytes.ts'
+
+/** A request, for either kind of connection. */
+export type Sending = Dispatcher.DispatchOptions & Outgoing
+
+/** One connection, as far as those see it that lend it. */
+export interface Connection {
+  dispatch(options: Sending, borrower: Borrower): unknown
+  /** Ends it as soon as it is free. */
+  close(): Promise<void>
+  /** Ends it now, and its request. */
+  destroy(): Promise<void>
+}
 
 /** What a request over one of these connections must do: give it back, once, when it is over. */
-export interface Borrower extends Dispatcher.DispatchHandler {
-  client: Client | null
+export interface Borrower extends AnswerHandler, Pick<Dispatcher.DispatchHandler, 'onResponseStart'> {
+  client: Connection | null
 }
 
 /** Connections to one replica, lent to one request at a time. */
 export interface Lender {
   /** Sends a request as soon as a connection is there for it. */
-  dispatch(options: Dispatcher.DispatchOptions, borrower: Borrower): void
+  dispatch(options: Sending, borrower: Borrower): void
   /** The request is over, or was given up while it waited. */
   giveBack(borrower: Borrower): void
   /** Closes idle connections; running requests finish first. */
@@ -17,8 +31,11 @@ export interface Lender {
   destroy(): Promise<unknown>
 }
 
+/** Makes a connection, which connects when it is used. @param onGone told each time when it is not connected any more */
+export type ConnectionMaker = (onGone: (connection: Connection) => void) => Connection
+
 interface Waiting {
-  readonly options: Dispatcher.DispatchOptions
+  readonly options: Sending
   readonly borrower: Borrower
 }
 
@@ -28,19 +45,17 @@ interface Waiting {
  * each: 0.6-1.3 µs a request here, and much more beside ten thousand idle streams.)
  */
 export class Connections implements Lender {
-  private readonly origin: string
-  private readonly options: Client.Options
+  private readonly make: ConnectionMaker
   private readonly max: number
-  private readonly idle: Client[]
-  private readonly all: Set<Client>
+  private readonly idle: Connection[]
+  private readonly all: Set<Connection>
   /** Bounded by `max_in_flight`, for each entry is an exchange. */
   private readonly queue: Waiting[]
   private closed: boolean
 
   /** @param max most connections; further requests wait in order */
-  constructor(origin: string, options: Client.Options, max: number) {
-    this.origin = origin
-    this.options = options
+  constructor(make: ConnectionMaker, max: number) {
+    this.make = make
     this.max = max
     this.idle = []
     this.all = new Set()
@@ -48,7 +63,7 @@ export class Connections implements Lender {
     this.closed = false
   }
 
-  dispatch(options: Dispatcher.DispatchOptions, borrower: Borrower): void {
+  dispatch(options: Sending, borrower: Borrower): void {
     const client = this.idle.pop() ?? (this.all.size < this.max ? this.open() : null)
     if (client === null) {
       this.queue.push({ options, borrower })
@@ -94,15 +109,14 @@ export class Connections implements Lender {
     return Promise.all([...this.all].map(client => client.destroy().catch(alreadyClosed)))
   }
 
-  private open(): Client {
-    const client = new Client(this.origin, this.options)
+  private open(): Connection {
+    const client = this.make(gone => this.dropIdle(gone))
     this.all.add(client)
-    client.on('disconnect', () => this.dropIdle(client))
     return client
   }
 
   /** A connection that the server closed while nobody used it is not worth keeping. */
-  private dropIdle(client: Client): void {
+  private dropIdle(client: Connection): void {
     const at = this.idle.lastIndexOf(client)
     if (at === -1) return
     this.idle.splice(at, 1)

@@ -132,6 +132,10 @@ export class CredentialedCall implements UpstreamSink, Flow, CredentialWaiter, W
     this.sink.onData(chunk)
   }
 
+  isFlushed(): boolean {
+    return this.sink.isFlushed?.() === true
+  }
+
   onEnd(): void {
     this.sink.onEnd()
   }

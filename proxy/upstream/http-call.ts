@@ -1,8 +1,8 @@
-import type { Client, Dispatcher } from 'undici'
 import { SluiceError } from '../api/index.ts'
 import type { ProbeOutcome } from './breaker.ts'
-import type { Borrower, Lender } from './connections.ts'
+import type { Borrower, Connection, Lender, Sending } from './connections.ts'
 import { isOwn, isUnsent, SilenceError, StatusError } from './failure.ts'
+import type { RequestControl } from './http1/plain-connection.ts'
 import type { Replica } from './replica.ts'
 import type { Flow, UpstreamRequest, UpstreamSink } from './upstream.ts'
 import { type Watched, watchdog } from './watchdog.ts'
@@ -48,7 +48,7 @@ export class HttpCall implements Borrower, Flow, Watched {
   /** Where it is tried, or was tried last; `null` = nowhere yet. */
   replica: Replica | null
   /** The connection it runs on; `null` while it waits for one and afterwards. */
-  client: Client | null
+  client: Connection | null
   tries: number
   headSeen: boolean
   /** Whether its pool counts it among those that run. */
@@ -63,7 +63,7 @@ export class HttpCall implements Borrower, Flow, Watched {
   next: Watched | null
   heardAt: number
   patienceTicks: number
-  private controller: Dispatcher.DispatchController | null
+  private controller: RequestControl | null
   private aborted: boolean
   private paused: boolean
   private done: boolean
@@ -117,7 +117,7 @@ export class HttpCall implements Borrower, Flow, Watched {
       body: request.body,
       headersTimeout: 0,
       bodyTimeout: 0,
-    } as Dispatcher.DispatchOptions
+    } as Sending
     try {
       lender.dispatch(options, this)
     } catch (error) {
@@ -143,6 +143,8 @@ export class HttpCall implements Borrower, Flow, Watched {
     const { lender } = this
     if (lender === null) return
     this.lender = null
+    // The connection may run another call from now on.
+    this.controller = null
     ;(this.replica as Replica).inFlight--
     watchdog.leave(this)
     lender.giveBack(this)
@@ -223,35 +225,53 @@ export class HttpCall implements Borrower, Flow, Watched {
     }
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: RequestControl): void {
     this.controller = controller
     if (this.aborted) controller.abort(ABORTED)
     else if (this.startError !== null) controller.abort(this.startError)
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: HeaderFields): void {
+  /** The head of an answer, as undici gives it. */
+  onResponseStart(controller: RequestControl, status: number, headers: HeaderFields): void {
     if (status < 200 || this.aborted) return
+    if (this.isDeclined(controller, status)) return
+    this.begun(controller, status, endToEnd(headers))
+  }
+
+  onAnswerHead(controller: RequestControl, status: number, fields: string[]): void {
+    if (this.aborted || this.isDeclined(controller, status)) return
+    this.begun(controller, status, fields)
+  }
+
+  private isDeclined(controller: RequestControl, status: number): boolean {
     const replica = this.replica as Replica
     if (status >= 500) {
       this.judge(false, false)
-      if (this.owner.declines(this, status)) {
-        controller.abort(new StatusError(status))
-        return
-      }
-    } else {
-      replica.answered()
-      // The answer may be a stream without end: what was asked is whether the replica is well.
-      if (this.probing) this.judge(true, false)
+      if (!this.owner.declines(this, status)) return false
+      controller.abort(new StatusError(status))
+      return true
     }
+    replica.answered()
+    // The answer may be a stream without end: what was asked is whether the replica is well.
+    if (this.probing) this.judge(true, false)
+    return false
+  }
+
+  private begun(controller: RequestControl, status: number, fields: string[]): void {
+    const replica = this.replica as Replica
     this.headSeen = true
     watchdog.setPatience(this, replica.idleMs(this.request))
-    this.sink.onHead(status, endToEnd(headers), replica.id)
+    this.sink.onHead(status, fields, replica.id)
     if (this.paused) controller.pause()
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(_controller: RequestControl, chunk: Buffer): void {
     this.heardAt = watchdog.tick
     if (!this.aborted) this.sink.onData(chunk)
+  }
+
+  isFlushed(): boolean {
+    return this.sink.isFlushed?.() === true
   }
 
   onResponseEnd(): void {
@@ -261,7 +281,7 @@ export class HttpCall implements Borrower, Flow, Watched {
     if (!this.aborted) this.sink.onEnd()
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+  onResponseError(_controller: RequestControl | null, error: Error): void {
     this.leave()
     if (this.aborted) this.finish()
     else this.lost(error)

@@ -1,7 +1,8 @@
-import { buildConnector, type Client } from 'undici'
+import { buildConnector, Client } from 'undici'
 import type { Chance } from './balance.ts'
 import { Breaker, type Circuit } from './breaker.ts'
-import { Connections, type Lender } from './connections.ts'
+import { type ConnectionMaker, Connections, type Lender } from './connections.ts'
+import { PlainConnection } from './http1/plain-connection.ts'
 import { keyHash } from './rendezvous.ts'
 import type { ReplicaPlace } from './replica-table.ts'
 import type { UpstreamSettings, UpstreamTimeouts } from './settings.ts'
@@ -206,9 +207,22 @@ function connectOptions({ socketPath }: ReplicaPlace, options: ReplicaOptions): 
 }
 
 function createLender(origin: string, client: Client.Options, options: ReplicaOptions, max: number): Lender {
-  const multiplexed = options.settings.http2 && origin.startsWith('https:')
-  if (!multiplexed) return new Connections(origin, client, max)
-  return new SharedConnections(origin, client, buildConnector(client.connect as buildConnector.BuildOptions), max)
+  const connect = client.connect as buildConnector.BuildOptions
+  const isPlain = origin.startsWith('http:')
+  if (options.settings.http2 && !isPlain) {
+    return new SharedConnections(origin, client, buildConnector(connect), max)
+  }
+  if (!isPlain) return new Connections(secureMaker(origin, client), max)
+  const { maxHeaderBytes: maxHeadBytes, settings } = options
+  const plain = { origin, connect, maxHeadBytes, keepAliveMs: settings.timeouts.keepAliveMs }
+  return new Connections(onGone => new PlainConnection(plain, onGone), max)
+}
+
+function secureMaker(origin: string, options: Client.Options): ConnectionMaker {
+  return onGone => {
+    const client = new Client(origin, options)
+    return client.on('disconnect', () => onGone(client))
+  }
 }
 
 function nothing(): void {}

@@ -154,6 +154,10 @@ class SessionCall implements UpstreamSink, Flow {
     if (!this.isBetween) this.sink.onData(chunk)
   }
 
+  isFlushed(): boolean {
+    return !this.isBetween && this.sink.isFlushed?.() === true
+  }
+
   onEnd(): void {
     if (!this.isBetween) this.sink.onEnd()
   }

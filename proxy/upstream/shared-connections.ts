@@ -1,5 +1,5 @@
-import { type buildConnector, Client, type Dispatcher } from 'undici'
-import type { Borrower, Lender } from './connections.ts'
+import { type buildConnector, Client } from 'undici'
+import type { Borrower, Lender, Sending } from './connections.ts'
 
 /** Most requests at a time on one HTTP/2 connection; a server that allows fewer makes undici wait. */
 export const MAX_STREAMS = 100
@@ -12,7 +12,7 @@ interface Member {
 }
 
 interface Waiting {
-  readonly options: Dispatcher.DispatchOptions
+  readonly options: Sending
   readonly borrower: Borrower
 }
 
@@ -41,7 +41,7 @@ export class SharedConnections implements Lender {
     this.closed = false
   }
 
-  dispatch(options: Dispatcher.DispatchOptions, borrower: Borrower): void {
+  dispatch(options: Sending, borrower: Borrower): void {
     const member = this.roomy()
     if (member === null) this.queue.push({ options, borrower })
     else this.lend(member, options, borrower)
@@ -55,7 +55,7 @@ export class SharedConnections implements Lender {
       return
     }
     borrower.client = null
-    const member = this.members.get(client)
+    const member = this.members.get(client as Client)
     if (member !== undefined) member.load--
     this.drain()
     if (this.closed && member?.load === 0) void this.drop(member)
@@ -71,7 +71,7 @@ export class SharedConnections implements Lender {
     return Promise.all([...this.members.keys()].map(client => client.destroy().catch(alreadyClosed)))
   }
 
-  private lend(member: Member, options: Dispatcher.DispatchOptions, borrower: Borrower): void {
+  private lend(member: Member, options: Sending, borrower: Borrower): void {
     member.load++
     borrower.client = member.client
     member.client.dispatch(options, borrower)

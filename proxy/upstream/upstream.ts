@@ -48,10 +48,12 @@ export interface UpstreamSink {
   onFlow(flow: Flow): void
   /** @param headers end-to-end header fields of the answer, lower-case, flat; hop-by-hop ones are gone */
   onHead(status: number, headers: string[], replica: string): void
-  /** `chunk` is a view that is valid until the callback returns to the event loop: it may be kept, never written to. */
+  /** `chunk` may be kept for as long as `isFlushed` does not say otherwise; it is never written to. */
   onData(chunk: Buffer): void
   onEnd(): void
   onFail(error: SluiceError): void
+  /** Whether it holds no chunk any more, so that their memory may be used again. Left out = it may hold them for ever. */
+  isFlushed?(): boolean
   /** A secret goes to the server with the request: which, and what for. Before `onHead`; for the audit trail. */
   onSecret?(name: string, usedFor: string): void
 }

@@ -7,6 +7,8 @@ import { KeywordDfa } from '../../../interceptors/secret-scan/keyword-dfa.ts'
 import { options } from '../../../interceptors/secret-scan/options.ts'
 import { redact } from '../../../interceptors/secret-scan/redact.ts'
 import { SecretScanner } from '../../../interceptors/secret-scan/scanner.ts'
+import { Streams, Tail } from '../../../interceptors/secret-scan/streams.ts'
+import type { Message } from '../../../proxy/api/index.ts'
 import { readSamples } from './samples.ts'
 
 const CLOCK = { now: () => 0, monotonic: () => 0 }
@@ -237,3 +239,55 @@ describe('hostile messages', () => {
     assert.equal(slow.scan(Buffer.from(message(texts)), 'toClient', '', null).truncated, 'more than 5 ms')
   })
 })
+
+describe('streams of texts', () => {
+  const path = ['params', 'data']
+  const pieces = fc
+    .tuple(fc.array(piece, { minLength: 1, maxLength: 6 }), fc.array(fc.nat(600), { maxLength: 12 }))
+    .map(([parts, cuts]) => cutAt(parts.join(' '), cuts))
+
+  it('hold for the quick look what they hold for one who joins all of them', () => {
+    fc.assert(
+      fc.property(pieces, texts => {
+        const streams = new Streams()
+        for (const one of texts) {
+          const bytes = Buffer.from(
+            JSON.stringify({ jsonrpc: '2.0', method: 'notifications/message', params: { data: one } }),
+          )
+          const found = streams.pieceOf({ method: 'notifications/message' } as Message, bytes)
+          assert.ok(found !== null)
+          const { tail, start, end } = found
+          const suspicious = tail.take(bytes, start, end, scanner) || scanner.suspects(bytes)
+          const all = scanner.scan(bytes, 'toClient', '', { path, before: tail.before() })
+          if (all.findings.length > 0) assert.ok(suspicious, JSON.stringify(texts))
+          tail.note(suspicious)
+        }
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  it('end where they are kept, also in the middle of an escape', () => {
+    const unit = fc.constantFrom('a', '"', '\\', '\n', 'é', '密', '😀', '\u0007')
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit, maxLength: 900 }), { maxLength: 30 }), texts => {
+        const tail = new Tail()
+        for (const one of texts) {
+          const raw = Buffer.from(JSON.stringify(one))
+          tail.take(raw, 1, raw.length - 1, scanner)
+        }
+        tail.take(Buffer.from('x'), 0, 1, scanner)
+        const kept = tail.before()
+        const whole = texts.join('')
+        // All but what a cut escape or character has become at the very beginning.
+        assert.ok(whole.endsWith(kept) || whole.endsWith(kept.slice(12)))
+        assert.ok(kept.length >= Math.min(whole.length, 600))
+      }),
+    )
+  })
+})
+
+function cutAt(text: string, cuts: readonly number[]): string[] {
+  const at = [0, ...cuts.map(cut => cut % (text.length + 1)).sort((a, b) => a - b), text.length]
+  return at.slice(1).map((end, i) => text.slice(at[i], end))
+}
