@@ -16,6 +16,7 @@ const UNAUTHORIZED = 401
 export class CredentialedCall implements UpstreamSink, Flow, CredentialWaiter, Watched {
   previous: Watched | null
   next: Watched | null
+  list: number
   heardAt: number
   patienceTicks: number
   private readonly inner: Upstream
@@ -35,6 +36,7 @@ export class CredentialedCall implements UpstreamSink, Flow, CredentialWaiter, W
   constructor(inner: Upstream, server: string, shown: ShownCredential, request: UpstreamRequest, sink: UpstreamSink) {
     this.previous = null
     this.next = null
+    this.list = -1
     this.heardAt = 0
     this.patienceTicks = 0
     this.inner = inner

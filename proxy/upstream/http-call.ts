@@ -61,6 +61,7 @@ export class HttpCall implements Borrower, Flow, Watched {
   probing: boolean
   previous: Watched | null
   next: Watched | null
+  list: number
   heardAt: number
   patienceTicks: number
   private controller: RequestControl | null
@@ -87,6 +88,7 @@ export class HttpCall implements Borrower, Flow, Watched {
     this.probing = false
     this.previous = null
     this.next = null
+    this.list = -1
     this.heardAt = 0
     this.patienceTicks = 0
     this.controller = null

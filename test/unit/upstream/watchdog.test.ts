@@ -6,6 +6,7 @@ function item(log: string[], name: string, onSilence = () => {}): Watched {
   return {
     previous: null,
     next: null,
+    list: -1,
     heardAt: 0,
     patienceTicks: 0,
     onSilence() {
@@ -67,4 +68,38 @@ test('items may leave in any order, also while it barks', () => {
   assert.deepEqual(log, ['c', 'a'])
   sweeps(watchdog, 10)
   assert.deepEqual(log, ['c', 'a'])
+})
+
+test('long limits are looked at more rarely, and never before they are over', () => {
+  const log: string[] = []
+  const watchdog = new Watchdog()
+  const items = Array.from({ length: 40 }, (_, index) => {
+    const made: Watched = item(log, `${index}`, () => watchdog.leave(made))
+    return made
+  })
+  for (const one of items) watchdog.watch(one, 100 * TICK_MS)
+  sweeps(watchdog, 100)
+  assert.deepEqual(log, [])
+  sweeps(watchdog, 17)
+  assert.equal(new Set(log).size, 40)
+  assert.equal(log.length, 40)
+})
+
+test('a limit may become short or long while it runs', () => {
+  const log: string[] = []
+  const watchdog = new Watchdog()
+  const [shortened, lengthened] = [item(log, 'shortened'), item(log, 'lengthened')]
+  watchdog.watch(shortened, 1000 * TICK_MS)
+  watchdog.watch(lengthened, TICK_MS)
+  watchdog.setPatience(shortened, TICK_MS)
+  watchdog.setPatience(lengthened, 1000 * TICK_MS)
+  sweeps(watchdog, 2)
+  assert.deepEqual(log, ['shortened'])
+  watchdog.leave(shortened)
+  watchdog.leave(shortened)
+  sweeps(watchdog, 998)
+  assert.deepEqual(log, ['shortened'])
+  sweeps(watchdog, 18)
+  assert.equal(log.at(-1), 'lengthened')
+  watchdog.leave(lengthened)
 })
