@@ -21,13 +21,14 @@ const CR = 0x0d
 const LF = 0x0a
 const EMPTY = Buffer.alloc(0)
 const HEAD_END = Buffer.from('\r\n\r\n')
+const LINE_END_BYTES = 2
 
 /** Of a chunk's size: beyond, numbers are not exact. */
 const MAX_SIZE_DIGITS = 12
 /** Longest line that gives a chunk's size: nobody needs extensions (RFC 9112, 7.1.1), some send short ones. */
 const MAX_SIZE_LINE_BYTES = 1_024
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-const SIZE_LINE = /^([0-9a-f]{1,12})[\t ]*(?:;[^\0-\x08\x0a-\x1f\x7f]*)?$/i
+/** Extensions without blanks and escapes: there readers differ. */
+const SIZE_LINE = /^([0-9a-f]{1,12})(?:;[!#$%&'*+\-.^_`|~\w]+(?:=(?:[!#$%&'*+\-.^_`|~\w]+|"[\t !#-[\]-~]*"))?)*$/i
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
 const TRAILER_LINE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\0-\x08\x0a-\x1f\x7f]*$/
 
@@ -125,7 +126,8 @@ export class AnswerReader {
     const whole = this.partial.length === 0 ? bytes : Buffer.concat([this.partial, bytes.subarray(at)])
     const start = this.partial.length === 0 ? at : 0
     const end = whole.indexOf(HEAD_END, start)
-    const length = (end === -1 ? whole.length : end) - start
+    // Of a head without its end, the last bytes may be the beginning of that.
+    const length = (end === -1 ? whole.length - HEAD_END.length + 1 : end) - start
     if (length > this.maxHeadBytes) throw new errors.HeadersOverflowError()
     if (end === -1) {
       this.partial = Buffer.from(whole.subarray(start))
@@ -141,6 +143,7 @@ export class AnswerReader {
   private takeHead(head: AnswerHead): void {
     if (head.status === 101) throw malformed('another protocol, which nobody asked for')
     if (head.status < 200) {
+      if (!head.reusable) throw malformed('an interim answer that ends the connection')
       if (++this.interim > MAX_INTERIM) throw malformed('too many interim answers')
       return
     }
@@ -186,7 +189,7 @@ export class AnswerReader {
     const end = lineFeed === -1 ? bytes.length : lineFeed + 1
     const piece = bytes.subarray(at, end)
     const line = this.partial.length === 0 ? piece : Buffer.concat([this.partial, piece])
-    const max = this.state === TRAILER ? this.maxHeadBytes - this.trailerBytes : MAX_SIZE_LINE_BYTES
+    const max = this.state === TRAILER ? this.maxHeadBytes - this.trailerBytes + LINE_END_BYTES : MAX_SIZE_LINE_BYTES
     if (line.length > max) throw malformed('a line in a chunked body that is too long')
     if (lineFeed === -1) {
       this.partial = Buffer.from(line)
@@ -223,7 +226,8 @@ export class AnswerReader {
       return
     }
     if (!TRAILER_LINE.test(line)) throw malformed('a trailer field that is none')
-    this.trailerBytes += line.length + 2
+    this.trailerBytes += line.length + LINE_END_BYTES
+    if (this.trailerBytes > this.maxHeadBytes) throw malformed('a trailer that is too long')
   }
 }
 

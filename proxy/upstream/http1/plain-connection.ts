@@ -97,6 +97,8 @@ export class PlainConnection implements AnswerSink, RequestControl {
 
   /** Sends a request; the connection must be free. */
   dispatch(outgoing: Outgoing, handler: AnswerHandler): void {
+    // Its timer may be late, or may have been set for a longer time.
+    if (this.socket !== null && this.idleUntil <= performance.now()) this.drop()
     this.handler = handler
     this.outgoing = outgoing
     this.head = null
@@ -133,12 +135,15 @@ export class PlainConnection implements AnswerSink, RequestControl {
     if (!this.paused) return
     this.paused = false
     this.reader.halted = false
-    if (this.reading) return
+    if (!this.reading) this.readHeld()
+    if (!this.paused) this.socket?.resume()
+  }
+
+  private readHeld(): void {
     const held = this.held
     this.held = null
     if (held !== null) this.read(held)
     else if (this.reader.ended) this.finish(false)
-    if (!this.paused) this.socket?.resume()
   }
 
   abort(reason: Error): void {
@@ -168,7 +173,7 @@ export class PlainConnection implements AnswerSink, RequestControl {
       (...[error, socket]: Parameters<buildConnector.Callback>) => {
         this.connecting = false
         if (error !== null) this.connectFailed(error)
-        else if (this.closed) socket.destroy()
+        else if (this.closed && this.handler === null) socket.destroy()
         else this.connected(socket)
       },
     )
@@ -206,7 +211,7 @@ export class PlainConnection implements AnswerSink, RequestControl {
         socket.uncork()
       }
     } catch (error) {
-      this.fail(error as Error)
+      this.abort(error as Error)
     }
   }
 
