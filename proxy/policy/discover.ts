@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url'
 
 /** A module file that should export an interceptor. */
 export interface Candidate {
+  /** Of its folder, or of the file without its extension. */
+  readonly name: string
   readonly file: string
   /** Whether it came with the proxy. */
   readonly builtIn: boolean
@@ -23,7 +25,7 @@ export function builtInCandidates(): Candidate[] {
   const folders = list(BUILT_IN_DIR).filter(entry => entry.isDirectory() && entry.name !== 'custom')
   return folders.flatMap(folder => {
     const file = mainFile(join(BUILT_IN_DIR, folder.name))
-    return file === null ? [] : [{ file, builtIn: true }]
+    return file === null ? [] : [{ name: folder.name, file, builtIn: true }]
   })
 }
 
@@ -36,7 +38,7 @@ export function customCandidates(dir: string): Candidate[] {
   return list(dir).flatMap(entry => {
     const path = join(dir, entry.name)
     const file = isFolder(entry) ? mainFile(path) : isModule(entry.name) ? path : null
-    return file === null ? [] : [{ file, builtIn: false }]
+    return file === null ? [] : [{ name: basename(file, extname(file)), file, builtIn: false }]
   })
 }
 

@@ -36,6 +36,12 @@ export function loadPolicies(
   return { parts: loader.parts, files: [...loader.files], diagnostics: loader.diagnostics }
 }
 
+/** The names of the interceptors that these parts use. */
+export function usedInterceptors(parts: readonly PolicyPart[]): ReadonlySet<string> {
+  const items = parts.flatMap(({ raw }) => raw.interceptors ?? [])
+  return new Set(items.map(item => (typeof item === 'string' ? item : item.use)))
+}
+
 class Loader {
   readonly parts: PolicyPart[] = []
   readonly files = new Set<string>()

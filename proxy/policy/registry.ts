@@ -20,6 +20,8 @@ export interface RegistryOptions {
   /** Names of packages, resolved from `baseDir`. */
   readonly modules: readonly string[]
   readonly baseDir: string
+  /** The built-in interceptors that are wanted; the others are known by name only. Left out = all. */
+  readonly builtIns?: ReadonlySet<string>
 }
 
 /** Where a module is, and what people call it. */
@@ -33,9 +35,12 @@ interface Source {
 /** All interceptors that a policy can use, by name. Frozen: a reload makes a new one. */
 export class Registry {
   readonly #entries: ReadonlyMap<string, Entry>
+  /** Built-in ones that are there and were not wanted. */
+  readonly #others: readonly string[]
 
-  private constructor(entries: ReadonlyMap<string, Entry>) {
+  private constructor(entries: ReadonlyMap<string, Entry>, others: readonly string[]) {
     this.#entries = entries
+    this.#others = others
   }
 
   /**
@@ -47,16 +52,18 @@ export class Registry {
     installModuleHooks()
     const problems: Diagnostic[] = []
     const entries = new Map<string, Entry>()
-    const sources = findSources(options, problems)
+    const builtIns = builtInCandidates().filter(({ name }) => options.builtIns?.has(name) !== false)
+    const sources = [...builtIns.map(candidate => fileSource(candidate, '')), ...findSources(options, problems)]
+    const others = builtInCandidates().flatMap(({ name }) => (options.builtIns?.has(name) === false ? [name] : []))
     // One after the other: the order of problems, and of side effects in modules, stays the same.
-    for (const source of sources) await addModule(source, entries, problems)
+    for (const source of sources) await addModule(source, entries, others, problems)
     if (problems.length > 0) throw new LoadError(problems)
-    return new Registry(entries)
+    return new Registry(entries, others)
   }
 
   /** Without any module: for tests. */
   static of(interceptors: readonly Interceptor[]): Registry {
-    return new Registry(new Map(interceptors.map(one => [one.name, { interceptor: one, origin: 'built-in' }])))
+    return new Registry(new Map(interceptors.map(one => [one.name, { interceptor: one, origin: 'built-in' }])), [])
   }
 
   get(name: string): Entry | undefined {
@@ -70,17 +77,23 @@ export class Registry {
 
   /** Those that come with the proxy. */
   builtIns(): Registry {
-    return new Registry(new Map([...this.#entries].filter(([, entry]) => entry.origin === 'built-in')))
+    return new Registry(new Map([...this.#entries].filter(([, entry]) => entry.origin === 'built-in')), this.#others)
+  }
+
+  /** The names of all, alphabetical. */
+  names(): readonly string[] {
+    return [...this.#entries.keys(), ...this.#others].sort()
   }
 
   /** The name that a misspelt one most likely means. */
   nearest(name: string): string | null {
-    return suggest(name, this.#entries.keys())
+    return suggest(name, this.names())
   }
 }
 
+/** Those that are the users'. */
 function findSources(options: RegistryOptions, problems: Diagnostic[]): Source[] {
-  const sources = builtInCandidates().map(candidate => fileSource(candidate, ''))
+  const sources: Source[] = []
   const dirs = options.dirs.map(dir => resolve(options.baseDir, dir))
   if (existsSync(CUSTOM_DIR) && !dirs.includes(CUSTOM_DIR)) dirs.unshift(CUSTOM_DIR)
   for (const dir of new Set(dirs)) {
@@ -104,7 +117,12 @@ function fileSource({ file, builtIn }: Candidate, version: string): Source {
   return { url: builtIn ? pathToFileURL(file).href : versionedUrl(file, version), label: file, builtIn }
 }
 
-async function addModule(source: Source, entries: Map<string, Entry>, problems: Diagnostic[]): Promise<void> {
+async function addModule(
+  source: Source,
+  entries: Map<string, Entry>,
+  others: readonly string[],
+  problems: Diagnostic[],
+): Promise<void> {
   let exported: unknown
   try {
     exported = ((await import(source.url)) as { default?: unknown }).default
@@ -113,21 +131,27 @@ async function addModule(source: Source, entries: Map<string, Entry>, problems: 
     return
   }
   const found = Array.isArray(exported) ? exported : [exported]
-  for (const one of found) addInterceptor(one, source, entries, problems)
+  for (const one of found) addInterceptor(one, source, entries, others, problems)
 }
 
-function addInterceptor(one: unknown, source: Source, entries: Map<string, Entry>, problems: Diagnostic[]): void {
+function addInterceptor(
+  one: unknown,
+  source: Source,
+  entries: Map<string, Entry>,
+  others: readonly string[],
+  problems: Diagnostic[],
+): void {
   if (!isInterceptor(one)) {
     const text = 'no interceptor: expected "export default defineInterceptor({ … })", or a list of those'
     problems.push(problem(source.label, text))
     return
   }
-  const taken = entries.get(one.name)
+  const taken = entries.get(one.name)?.origin ?? (others.includes(one.name) ? 'built-in' : undefined)
   if (taken === undefined) {
     entries.set(one.name, { interceptor: one, origin: source.builtIn ? 'built-in' : source.label })
     return
   }
-  const other = taken.origin === 'built-in' ? 'a built-in interceptor' : taken.origin
+  const other = taken === 'built-in' ? 'a built-in interceptor' : taken
   problems.push(
     problem(source.label, `interceptor "${one.name}" is there already, from ${other}: rename one of the two`),
   )

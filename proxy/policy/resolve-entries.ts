@@ -70,7 +70,7 @@ function resolveEntry(
 function unknownInterceptor(use: string, registry: Registry): string {
   const near = registry.nearest(use)
   if (near !== null) return `unknown interceptor "${use}", did you mean "${near}"?`
-  const names = registry.list().map(entry => entry.interceptor.name)
+  const names = registry.names()
   return `unknown interceptor "${use}"${names.length === 0 ? '' : `; there are: ${names.join(', ')}`}`
 }
 

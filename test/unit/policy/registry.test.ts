@@ -48,6 +48,17 @@ describe('the registry', () => {
     assert.equal(registry.get('nowhere'), undefined)
   })
 
+  it('knows built-in ones that nobody wanted by name', async () => {
+    write('schema.ts', source('schema'))
+    const registry = await Registry.load({ dirs: [], modules: [], baseDir: dir, builtIns: new Set(['access']) })
+    assert.equal(registry.get('access')?.origin, 'built-in')
+    assert.equal(registry.get('schema'), undefined)
+    assert.deepEqual(registry.names(), (await load([])).names())
+    assert.equal(registry.nearest('shcema'), 'schema')
+    const taken = Registry.load({ dirs: [dir], modules: [], baseDir: dir, builtIns: new Set() })
+    await assert.rejects(taken, /interceptor "schema" is there already, from a built-in interceptor/)
+  })
+
   it("finds users' modules, in TypeScript and JavaScript, that import #api from anywhere", async () => {
     const one = write('one.ts', source('one', "'x' as string"))
     write('two.js', source('two', "'x'", "import { defineInterceptor, z } from 'sluice-mcp/api'"))
