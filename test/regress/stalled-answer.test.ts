@@ -8,6 +8,8 @@ import { deferred, type Scope, until } from '../helpers/scope.ts'
 /** A whole answer that its client does not take was held for ever: only streams had a limit. */
 
 const BIG = Buffer.from(`{"jsonrpc":"2.0","id":1,"result":{"text":"${'x'.repeat(15_000_000)}"}}`)
+/** So much that the proxy notices: a kernel holds megabytes in between. */
+const SIP_BYTES = 1_500_000
 const LOOK = { need: 'bytes', maxBytes: BIG.length } as const
 
 /** A proxy that holds answers whole, because somebody looks; the request with id 2 waits for `go`. */
@@ -61,13 +63,16 @@ test('a client that reads slowly gets all, and may wait longer for its next answ
   client.pause()
   await client.send(Buffer.concat([post(1), post(2)]))
   await proxy.ended(1)
-  const sips = setInterval(() => {
-    client.resume()
-    setImmediate(() => client.pause())
-  }, 400)
   let got = 0
+  let sip = 0
+  const sips = setInterval(() => {
+    sip = 0
+    client.resume()
+  }, 400)
   client.socket.on('data', (chunk: Buffer) => {
     got += chunk.length
+    sip += chunk.length
+    if (sip >= SIP_BYTES && got <= BIG.length) client.pause()
   })
   await until(() => got > BIG.length || client.isClosed, 'the whole answer', 60_000)
   clearInterval(sips)
