@@ -1,5 +1,5 @@
-import type { Socket } from 'node:net'
 import { buildConnector, errors } from 'undici'
+import { type ByteLink, connectLocally } from '../../base/local-link.ts'
 import type { AnswerHead } from './answer-head.ts'
 import { AnswerReader, type AnswerSink } from './answer-reader.ts'
 import { type Outgoing, requestBytes } from './request-bytes.ts'
@@ -56,7 +56,7 @@ export class PlainConnection implements AnswerSink, RequestControl {
   /** Told when it is not connected any more. */
   private readonly onGone: (connection: PlainConnection) => void
   private readonly reader: AnswerReader
-  private socket: Socket | null
+  private socket: ByteLink | null
   private connecting: boolean
   private closed: boolean
   private handler: AnswerHandler | null
@@ -164,6 +164,13 @@ export class PlainConnection implements AnswerSink, RequestControl {
   }
 
   private connect(): void {
+    const { socketPath } = this.options.connect
+    const local = typeof socketPath === 'string' ? connectLocally(socketPath) : null
+    if (local !== null) {
+      local.on('data', chunk => this.onChunk(chunk))
+      this.connected(local)
+      return
+    }
     const { protocol, hostname, host, port } = this.url
     // An IPv6 address without its brackets.
     const address = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
@@ -184,7 +191,7 @@ export class PlainConnection implements AnswerSink, RequestControl {
     if (this.handler === null) this.onGone(this)
   }
 
-  private connected(socket: Socket): void {
+  private connected(socket: ByteLink): void {
     this.socket = socket
     socket.on('error', error => this.lost(socket, error))
     socket.on('end', () => this.lost(socket, new errors.SocketError('other side closed')))
@@ -193,7 +200,7 @@ export class PlainConnection implements AnswerSink, RequestControl {
     else this.rest(-1)
   }
 
-  private begin(socket: Socket): void {
+  private begin(socket: ByteLink): void {
     const handler = this.handler as AnswerHandler
     handler.onRequestStart(this)
     // It was given up meanwhile; the connection may even run the next one.
@@ -217,13 +224,21 @@ export class PlainConnection implements AnswerSink, RequestControl {
 
   /** @returns whether to read on */
   private onRead(count: number): boolean {
-    if (this.handler === null || this.outgoing !== null) {
-      // Nobody asked for this.
-      this.drop()
-      return false
-    }
+    if (!this.isAwaited()) return false
     this.read(this.copied(count))
     return !this.paused
+  }
+
+  /** From a server in this process: bytes that stay as they are. */
+  private onChunk(chunk: Buffer): void {
+    if (this.isAwaited()) this.read(chunk)
+  }
+
+  private isAwaited(): boolean {
+    if (this.handler !== null && this.outgoing === null) return true
+    // Nobody asked for this.
+    this.drop()
+    return false
   }
 
   /** What was read, in memory that stays as it is for as long as somebody holds it. */
@@ -314,7 +329,7 @@ export class PlainConnection implements AnswerSink, RequestControl {
   }
 
   /** The server, or the network, has ended the connection. */
-  private lost(socket: Socket, error: Error): void {
+  private lost(socket: ByteLink, error: Error): void {
     if (this.socket !== socket) return
     const endsAnswer = this.reader.endsWithConnection && error instanceof errors.SocketError
     this.drop()
@@ -330,7 +345,7 @@ export class PlainConnection implements AnswerSink, RequestControl {
   }
 
   /** A socket is closed. */
-  private gone(socket: Socket): void {
+  private gone(socket: ByteLink): void {
     this.lost(socket, new errors.SocketError('closed'))
     if (this.socket === null && this.handler === null) this.onGone(this)
   }

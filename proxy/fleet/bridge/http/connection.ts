@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { ByteLink } from '../../../base/local-link.ts'
 import type { Exchange } from './exchange.ts'
 import { type RequestHead, readHead } from './request-head.ts'
 
@@ -23,7 +23,7 @@ export interface RequestHandler {
  * exactly that ends it.
  */
 export class Connection {
-  readonly socket: Socket
+  readonly socket: ByteLink
   /** The exchange that runs on it. */
   exchange: Exchange | null
   /** Whether what was written last was more than the peer takes now. */
@@ -35,7 +35,7 @@ export class Connection {
   private bodyLength: number
   private corked: boolean
 
-  constructor(socket: Socket, handler: RequestHandler) {
+  constructor(socket: ByteLink, handler: RequestHandler) {
     this.socket = socket
     this.exchange = null
     this.full = false
@@ -45,7 +45,7 @@ export class Connection {
     this.body = NOTHING
     this.bodyLength = 0
     this.corked = false
-    socket.on('data', chunk => this.onData(chunk as Buffer))
+    socket.on('data', chunk => this.onData(chunk))
     socket.on('drain', () => this.onDrain())
     socket.on('end', () => socket.destroy())
     socket.on('error', () => socket.destroy())

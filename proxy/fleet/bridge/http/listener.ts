@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { dirname } from 'node:path'
+import { acceptLocally, type ByteLink } from '../../../base/local-link.ts'
 import { Connection, type RequestHandler } from './connection.ts'
 
 /** Longest path of a unix socket that all systems take, and a little less. */
@@ -11,11 +12,15 @@ export class Listener {
   readonly path: string
   readonly connections: Set<Connection>
   private readonly server: Server
+  private readonly accept: (link: ByteLink) => void
+  /** Ends that the pools of this process come here without the system. */
+  private refuseLocally: () => void
 
   /** @param path absolute, shorter than `MAX_SOCKET_PATH_BYTES` */
   constructor(path: string, handler: RequestHandler) {
     this.path = path
     this.connections = new Set()
+    this.refuseLocally = () => {}
     const { connections } = this
     const own: RequestHandler = {
       maxBodyBytes: handler.maxBodyBytes,
@@ -26,7 +31,8 @@ export class Listener {
         handler.onClosed(connection)
       },
     }
-    this.server = createServer(socket => connections.add(new Connection(socket, own)))
+    this.accept = link => void connections.add(new Connection(link, own))
+    this.server = createServer(socket => this.accept(socket))
     // Of listening, `listen` tells; of a connection that cannot be accepted (too many open files), the peer hears itself.
     this.server.on('error', () => {})
   }
@@ -48,6 +54,7 @@ export class Listener {
       this.server.once('error', reject)
       this.server.listen(this.path, () => {
         this.server.removeListener('error', reject)
+        this.refuseLocally = acceptLocally(this.path, this.accept)
         resolve()
       })
     })
@@ -60,6 +67,7 @@ export class Listener {
 
   /** Ends all connections and removes the socket. */
   close(): Promise<void> {
+    this.refuseLocally()
     for (const connection of this.connections) connection.finish()
     return new Promise(resolve => {
       this.server.close(() => {
