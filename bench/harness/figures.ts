@@ -8,6 +8,8 @@ export interface Sample {
   readonly figures: Readonly<Record<FigureName, number>>
   /** Shares of one core, 0 to 1. */
   readonly loadCpuShare: number
+  /** Whether the load generator waited for times that requests were due at, which takes a core in any case. */
+  readonly isPaced?: boolean
   readonly upstreamCpuShare: number
   /** What programs that are no part of the benchmark used, in cores. */
   readonly otherCpuShare: number

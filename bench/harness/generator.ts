@@ -20,6 +20,8 @@ export interface LoadFigures {
   readonly first: number
   /** Share of one core, 0 to 1. */
   readonly cpuShare: number
+  /** Whether it looked at the clock between requests that were due: then its share says nothing. */
+  readonly isPaced?: boolean
 }
 
 /** When the part of a run that is counted begins and ends. */
@@ -184,6 +186,7 @@ function figuresOf(result: LoadResult, last: number): LoadFigures {
     p999,
     first: result.first_byte_ms.p50,
     cpuShare: result.generator.cpu_share,
+    isPaced: result.rate !== null,
   }
 }
 

@@ -71,7 +71,7 @@ export function doubts(samples: readonly Sample[]): string[] {
         )
     }
     check(
-      own.map(one => one.loadCpuShare),
+      own.map(one => (one.isPaced === true ? 0 : one.loadCpuShare)),
       'the load generator',
     )
     check(

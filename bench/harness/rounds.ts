@@ -145,6 +145,7 @@ class Probe {
         failures: (load.failed / load.requests) * 100,
       },
       loadCpuShare: load.cpuShare,
+      isPaced: load.isPaced === true,
       upstreamCpuShare: upstream / 1e6 / seconds,
       otherCpuShare: Math.max(0, (to.machine - from.machine - cpu - upstream - load.cpuShare * wall) / wall),
     }
