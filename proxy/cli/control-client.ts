@@ -1,6 +1,7 @@
-import { type ClientRequest, type IncomingMessage, request } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import { createInterface } from 'node:readline'
 import type { Json } from '../api/index.ts'
+import { http } from '../base/node-modules.ts'
 import { expectedPath } from './control-place.ts'
 import { FAILED, MISUSED, ReportedError } from './failure.ts'
 import { configOrDefault } from './settings.ts'
@@ -68,7 +69,7 @@ export class ControlClient {
   #open({ method = 'GET', path, query = {}, body, signal }: ControlQuestion): Promise<IncomingMessage> {
     const search = new URLSearchParams(query).toString()
     return new Promise((resolve, reject) => {
-      const outgoing: ClientRequest = request(
+      const outgoing: ClientRequest = http.request(
         {
           socketPath: this.path,
           method,

@@ -11,6 +11,7 @@ import { toLogLevel } from './log-level.ts'
 import { pasteText } from './paste.ts'
 import { checkCommands } from './server/check-commands.ts'
 import { configOf, type RunFlags, type Settings, settingsOf } from './settings.ts'
+import { tidyMemory } from './tidy-memory.ts'
 import { version } from './version.ts'
 
 /** What runs: everything in this process, or workers and their supervisor. */
@@ -44,6 +45,7 @@ export async function run(urls: readonly string[], flags: RunFlags, command: rea
       process.stdout.write(pasteText(running.url, config))
     }
     demo?.welcome(running)
+    tidyMemory()
   } catch (error) {
     demo?.stop()
     throw error

@@ -1,5 +1,5 @@
-import { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import { http } from '../base/node-modules.ts'
 import { RequestHead } from './request-head.ts'
 
 /** Takes a request's body as the parser finds it. */
@@ -23,7 +23,7 @@ type Internals = { _readableState: ReadableState; _consuming: boolean }
  *
  * Where nobody asked for the body with `readInto`, it is an ordinary stream.
  */
-export class LeanRequest extends IncomingMessage {
+export class LeanRequest extends http.IncomingMessage {
   private known: RequestHead | null
   private sink: BodySink | null
 

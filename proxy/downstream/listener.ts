@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { http, https } from '../base/node-modules.ts'
 import { closeAfter, isClosing } from './last-request.ts'
 import { LeanRequest } from './lean-request.ts'
 import { type Fault, malformed, onClientError, refuse } from './malformed.ts'
@@ -74,7 +75,7 @@ class OpenListener implements Listener {
 
   constructor(options: ListenerOptions) {
     this.#options = options
-    this.#server = options.tls === null ? createServer(httpOptions(options)) : tlsServer(options, options.tls)
+    this.#server = options.tls === null ? http.createServer(httpOptions(options)) : tlsServer(options, options.tls)
     this.#tls = options.tls === null ? null : watchTls(this.#server as TlsServer, options.tls)
     this.#server.maxHeadersCount = 0 // counted in `malformed`: node would hide the surplus instead of refusing it
     if (options.limits.maxConnections > 0) this.#server.maxConnections = options.limits.maxConnections
@@ -161,7 +162,7 @@ function httpOptions(options: ListenerOptions): ServerOptions {
 function tlsServer(options: ListenerOptions, tls: TlsFiles): TlsServer {
   try {
     const pair = { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) }
-    const server = createTlsServer({
+    const server = https().createServer({
       ...httpOptions(options),
       ...pair,
       minVersion: 'TLSv1.2',

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { readFileSync, watch } from 'node:fs'
 import type { Server } from 'node:https'
 import { basename, dirname } from 'node:path'
-import { createSecureContext } from 'node:tls'
+import { tls } from '../base/node-modules.ts'
 import { channels } from '../observe/channels.ts'
 
 /** PEM files. */
@@ -57,7 +57,7 @@ function replaceContext(server: Server, files: TlsFiles): string {
       key: readFileSync(files.keyFile),
       minVersion: 'TLSv1.2' as const,
     }
-    createSecureContext(pair) // throws when they do not fit; `setSecureContext` would leave the server half changed
+    tls().createSecureContext(pair) // throws when they do not fit; `setSecureContext` would leave the server half changed
     server.setSecureContext(pair)
     return ''
   } catch (error) {

@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { type AddressInfo, isIP } from 'node:net'
 import type { Json } from '../api/index.ts'
+import { http } from '../base/node-modules.ts'
 import { channels } from './channels.ts'
 
 export interface Readiness {
@@ -61,7 +62,7 @@ type Route = () => Reply | Promise<Reply>
 export async function createAdmin(options: AdminOptions): Promise<Admin> {
   const routes = createRoutes(options)
   const names = isLoopback(options.host) ? new Set(options.hosts?.map(name => name.toLowerCase())) : null
-  const server = createServer(
+  const server = http.createServer(
     { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: HEAD_TIMEOUT_MS },
     (request, response) => {
       const refusal = checkRequest(request, names)

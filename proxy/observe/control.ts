@@ -1,7 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Json } from '../api/index.ts'
+import { http } from '../base/node-modules.ts'
 import { channels } from './channels.ts'
 import { type ControlAnswer, ControlError, isStream } from './control-routes.ts'
 import { bindPrivately } from './control-socket.ts'
@@ -49,7 +50,7 @@ const LINES_TYPE = 'application/x-ndjson; charset=utf-8'
  * @throws Error that names the socket when it cannot be had, or another process listens there
  */
 export async function openControl(options: ControlOptions): Promise<Control> {
-  const server = createServer(
+  const server = http.createServer(
     { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS },
     (request, reply) => {
       void serve(options, request, reply)

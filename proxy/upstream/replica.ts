@@ -1,8 +1,9 @@
-import { buildConnector, Client } from 'undici'
+import type { buildConnector, Client } from 'undici'
+import { undici } from '../base/undici.ts'
 import type { Chance } from './balance.ts'
 import { Breaker, type Circuit } from './breaker.ts'
 import { type ConnectionMaker, Connections, type Lender } from './connections.ts'
-import { PlainConnection } from './http1/plain-connection.ts'
+import { PlainConnection, type PlainOptions } from './http1/plain-connection.ts'
 import { keyHash } from './rendezvous.ts'
 import type { ReplicaPlace } from './replica-table.ts'
 import type { UpstreamSettings, UpstreamTimeouts } from './settings.ts'
@@ -87,11 +88,10 @@ export class Replica {
     this.warmAt = startedAt + settings.slowStartMs
     this.doubtful = this.warmAt > 0
     this.path = pathname + search
-    const shared = clientOptions(place, options)
-    this.calls = createLender(origin, shared, options, options.connections)
+    this.calls = createLender(origin, place, options, options.connections)
     // A stream holds its connection for hours, and a client's answer may be what a waiting call waits for: neither may
     // queue behind calls. Their number is bounded by the listener's `max_connections` and `max_in_flight`.
-    this.streams = createLender(origin, shared, options, Number.POSITIVE_INFINITY)
+    this.streams = createLender(origin, place, options, Number.POSITIVE_INFINITY)
   }
 
   get circuit(): Circuit {
@@ -183,6 +183,17 @@ export class Replica {
   }
 }
 
+function plainOptions(origin: string, { socketPath }: ReplicaPlace, options: ReplicaOptions): PlainOptions {
+  const { maxHeaderBytes: maxHeadBytes, settings } = options
+  const { keepAliveMs } = settings.timeouts
+  return { origin, socketPath, connectMs: connectMsOf(options), maxHeadBytes, keepAliveMs }
+}
+
+function connectMsOf({ settings, connectTimeoutMs }: ReplicaOptions): number {
+  const { connectMs } = settings.timeouts
+  return connectMs === -1 ? connectTimeoutMs : connectMs
+}
+
 function clientOptions(place: ReplicaPlace, options: ReplicaOptions): Client.Options {
   const { settings, maxHeaderBytes } = options
   return {
@@ -195,10 +206,9 @@ function clientOptions(place: ReplicaPlace, options: ReplicaOptions): Client.Opt
 }
 
 function connectOptions({ socketPath }: ReplicaPlace, options: ReplicaOptions): buildConnector.BuildOptions {
-  const { settings, connectTimeoutMs, pem } = options
-  const { connectMs } = settings.timeouts
+  const { settings, pem } = options
   return {
-    timeout: connectMs === -1 ? connectTimeoutMs : connectMs,
+    timeout: connectMsOf(options),
     allowH2: settings.http2,
     preferH2: settings.http2,
     ...(socketPath !== '' && { socketPath }),
@@ -206,21 +216,22 @@ function connectOptions({ socketPath }: ReplicaPlace, options: ReplicaOptions): 
   }
 }
 
-function createLender(origin: string, client: Client.Options, options: ReplicaOptions, max: number): Lender {
-  const connect = client.connect as buildConnector.BuildOptions
-  const isPlain = origin.startsWith('http:')
-  if (options.settings.http2 && !isPlain) {
-    return new SharedConnections(origin, client, buildConnector(connect), max)
+function createLender(origin: string, place: ReplicaPlace, options: ReplicaOptions, max: number): Lender {
+  if (origin.startsWith('http:')) {
+    const plain = plainOptions(origin, place, options)
+    return new Connections(onGone => new PlainConnection(plain, onGone), max)
   }
-  if (!isPlain) return new Connections(secureMaker(origin, client), max)
-  const { maxHeaderBytes: maxHeadBytes, settings } = options
-  const plain = { origin, connect, maxHeadBytes, keepAliveMs: settings.timeouts.keepAliveMs }
-  return new Connections(onGone => new PlainConnection(plain, onGone), max)
+  const client = clientOptions(place, options)
+  if (options.settings.http2) {
+    const connector = undici().buildConnector(client.connect as buildConnector.BuildOptions)
+    return new SharedConnections(origin, client, connector, max)
+  }
+  return new Connections(secureMaker(origin, client), max)
 }
 
 function secureMaker(origin: string, options: Client.Options): ConnectionMaker {
   return onGone => {
-    const client = new Client(origin, options)
+    const client = new (undici().Client)(origin, options)
     return client.on('disconnect', () => onGone(client))
   }
 }

@@ -1,4 +1,5 @@
-import { type buildConnector, Client } from 'undici'
+import type { buildConnector, Client } from 'undici'
+import { undici } from '../base/undici.ts'
 import type { Borrower, Lender, Sending } from './connections.ts'
 
 /** Most requests at a time on one HTTP/2 connection; a server that allows fewer makes undici wait. */
@@ -107,7 +108,8 @@ export class SharedConnections implements Lender {
         callback(null, socket)
       })
     }
-    const member: Member = { client: new Client(this.origin, { ...this.options, connect }), room: 0, load: 0 }
+    const client = new (undici().Client)(this.origin, { ...this.options, connect })
+    const member: Member = { client, room: 0, load: 0 }
     this.members.set(member.client, member)
     member.client.on('connect', () => this.drain())
     member.client.on('disconnect', () => this.lost(member))

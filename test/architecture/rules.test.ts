@@ -30,6 +30,13 @@ describe('the import rules', () => {
     refuse('proxy/base/lru.ts', `import { x } from '#api'`, [
       'proxy/base/lru.ts:1: "#api": inside proxy, import files by relative path',
     ])
+    refuse(
+      'proxy/observe/admin.ts',
+      `import type { Server } from 'node:http'; import { createServer } from 'node:http'`,
+      [
+        'proxy/observe/admin.ts:1: "node:http" costs memory and time at start: take it from proxy/base/node-modules.ts, or write "import type"',
+      ],
+    )
     refuse('proxy/attic/x.ts', `import { x } from '../base/lru.ts'`, [
       'proxy/attic/x.ts:1: proxy/attic has no row in the import table (test/architecture/rules.ts)',
     ])

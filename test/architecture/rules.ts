@@ -100,8 +100,16 @@ type Judge = (mention: Mention) => string
 function judgeFor(path: string): Judge {
   if (path.startsWith('interceptors/')) return mention => judgeInterceptor(path, mention)
   if (path.startsWith('deploy/')) return mention => judgeDeploy(path, mention)
-  if (path.startsWith('proxy/')) return mention => judgeRoom(path, mention)
+  if (path.startsWith('proxy/')) return mention => judgeHeavy(mention) || judgeRoom(path, mention)
   return mention => judgeFree(path, mention)
+}
+
+/** Their properties start what no code of ours uses when an `import` reads them: proxy/base/node-modules.ts. */
+const HEAVY = new Set(['node:http', 'node:https', 'node:tls', 'http', 'https', 'tls'])
+
+function judgeHeavy({ specifier, typeOnly }: Mention): string {
+  if (typeOnly || !HEAVY.has(specifier)) return ''
+  return `"${specifier}" costs memory and time at start: take it from proxy/base/node-modules.ts, or write "import type"`
 }
 
 /** Interceptors, ours and the user's: `#api`, own folder, packages. Their tests may use `#testing`. */

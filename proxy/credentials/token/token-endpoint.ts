@@ -1,7 +1,7 @@
 import { type LookupAddress, lookup } from 'node:dns'
 import type { LookupFunction } from 'node:net'
-import { Agent, request } from 'undici'
 import { isPrivateAddress } from '../../base/private-address.ts'
+import { undici } from '../../base/undici.ts'
 import { readTokenAnswer, type TokenAnswer, TokenError } from './token-answer.ts'
 
 /** Largest answer of a token endpoint, in bytes. */
@@ -28,6 +28,7 @@ export type AskEndpoint = (ask: TokenRequest) => Promise<TokenAnswer>
  */
 export const askEndpoint: AskEndpoint = async ask => {
   const { url, format, fields, timeoutMs } = ask
+  const { Agent, request } = undici()
   const agent = new Agent({
     connect: { timeout: timeoutMs, ...(url.startsWith('http:') && { lookup: lookupPrivate }) },
     maxHeaderSize: MAX_HEADER_BYTES,

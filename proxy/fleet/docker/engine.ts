@@ -1,8 +1,7 @@
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
 import { createRequire } from 'node:module'
 import type { Duplex, Readable } from 'node:stream'
 import type Docker from 'dockerode'
+import { http, https } from '../../base/node-modules.ts'
 import { EngineError, engineError } from './engine-error.ts'
 import type { EnginePlace } from './engine-place.ts'
 
@@ -120,7 +119,7 @@ function orAborted<T>(call: Promise<T>, signal: AbortSignal): Promise<T> {
 function options(place: EnginePlace): Docker.DockerOptions {
   // An idle connection that an engine's restart closed fails the next call: each call gets its own. The empty host keeps
   // DOCKER_HOST out, which the package reads by itself.
-  const agent = place.tls === null ? new HttpAgent({ keepAlive: false }) : new HttpsAgent({ keepAlive: false })
+  const agent = place.tls === null ? new http.Agent({ keepAlive: false }) : new (https().Agent)({ keepAlive: false })
   const own = { agent, version: '', timeout: 0 }
   if (place.socketPath !== '') return { ...own, host: '', protocol: 'http', socketPath: place.socketPath }
   const base = { ...own, host: place.host, port: place.port }

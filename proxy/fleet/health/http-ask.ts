@@ -1,4 +1,5 @@
-import { type IncomingMessage, request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import { http } from '../../base/node-modules.ts'
 
 /** Most of an answer that is read; nobody's health needs more words. */
 const MAX_ANSWER_BYTES = 256 * 1024
@@ -39,7 +40,7 @@ export function askHttp(
   const limitMs = Math.max(1, Math.ceil(timeoutMs))
   const signal = AbortSignal.timeout(limitMs)
   return new Promise((resolve, reject) => {
-    const asked = request(target, {
+    const asked = http.request(target, {
       method: question.method,
       headers: {
         ...question.headers,

@@ -1,4 +1,4 @@
-import { errors } from 'undici'
+import { MalformedAnswerError } from './connection-error.ts'
 
 /** How an answer's body ends (RFC 9112, 6.3). */
 export type Framing = 'none' | 'length' | 'chunked' | 'close'
@@ -59,7 +59,7 @@ const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [^\r\n]*)?$/
 /**
  * Reads the head of an answer: status line and fields, without the empty line at the end (RFC 9112, 4 and 5). Strict: what two
  * readers could take for two things is an error.
- * @throws errors.HTTPParserError with what is wrong, never with the text itself
+ * @throws MalformedAnswerError with what is wrong, never with the text itself
  */
 export function parseAnswerHead(text: string): AnswerHead {
   if (FORBIDDEN.test(text)) throw malformed('a control character in the head')
@@ -196,5 +196,5 @@ function keepAliveMs(value: string): number {
 }
 
 export function malformed(what: string): Error {
-  return new errors.HTTPParserError(`malformed answer: ${what}`)
+  return new MalformedAnswerError(what)
 }

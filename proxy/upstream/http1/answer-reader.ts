@@ -1,5 +1,5 @@
-import { errors } from 'undici'
 import { type AnswerHead, malformed, parseAnswerHead } from './answer-head.ts'
+import { ConnectionError } from './connection-error.ts'
 
 /** Told what an answer holds, piece by piece. Either may set the reader's `halted`. */
 export interface AnswerSink {
@@ -83,7 +83,7 @@ export class AnswerReader {
   /**
    * Reads on until the end of `bytes` or of the answer, or until the sink halts it.
    * @returns how many bytes are used
-   * @throws errors.HTTPParserError or errors.HeadersOverflowError; nothing may be read afterwards
+   * @throws MalformedAnswerError or ConnectionError; nothing may be read afterwards
    */
   read(bytes: Buffer): number {
     this.halted = false
@@ -128,7 +128,7 @@ export class AnswerReader {
     const end = whole.indexOf(HEAD_END, start)
     // Of a head without its end, the last bytes may be the beginning of that.
     const length = (end === -1 ? whole.length - HEAD_END.length + 1 : end) - start
-    if (length > this.maxHeadBytes) throw new errors.HeadersOverflowError()
+    if (length > this.maxHeadBytes) throw tooLong()
     if (end === -1) {
       this.partial = Buffer.from(whole.subarray(start))
       checkBeginning(this.partial)
@@ -246,4 +246,8 @@ function hexDigit(byte: number | undefined): number {
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
   const letter = byte | 0x20
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1
+}
+
+function tooLong(): ConnectionError {
+  return new ConnectionError('UND_ERR_HEADERS_OVERFLOW', 'the head of the answer is too long')
 }

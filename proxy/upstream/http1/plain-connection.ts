@@ -1,7 +1,8 @@
-import { buildConnector, errors } from 'undici'
 import { type ByteLink, connectLocally } from '../../base/local-link.ts'
 import type { AnswerHead } from './answer-head.ts'
 import { AnswerReader, type AnswerSink } from './answer-reader.ts'
+import { connect, type OnRead } from './connect.ts'
+import { ConnectionError } from './connection-error.ts'
 import { type Outgoing, requestBytes } from './request-bytes.ts'
 
 /** Holds the request that runs on a connection; good until its end or error. */
@@ -29,7 +30,10 @@ export interface AnswerHandler {
 export interface PlainOptions {
   /** An `http:` origin. */
   readonly origin: string
-  readonly connect: buildConnector.BuildOptions
+  /** Path of a unix socket, in place of the origin's address; `''` = none. */
+  readonly socketPath: string
+  /** How long connecting may take, in milliseconds; 0 = as long as the system lets it. */
+  readonly connectMs: number
   readonly maxHeadBytes: number
   /** How long it may stand idle where the server does not say, in milliseconds. */
   readonly keepAliveMs: number
@@ -45,6 +49,8 @@ const MIN_SLAB_READ = 16_384
 const KEEP_ALIVE_MARGIN_MS = 2_000
 const MAX_KEEP_ALIVE_MS = 600_000
 
+const HTTP_PORT = 80
+
 /**
  * One HTTP/1.1 connection without TLS, for one request at a time; it connects when there is a request and none is open. It does
  * what undici's `Client` does for the same, which is more general, and dearer (decision 17).
@@ -52,7 +58,7 @@ const MAX_KEEP_ALIVE_MS = 600_000
 export class PlainConnection implements AnswerSink, RequestControl {
   private readonly options: PlainOptions
   private readonly url: URL
-  private readonly connector: buildConnector.connector
+  private readonly onread: OnRead
   /** Told when it is not connected any more. */
   private readonly onGone: (connection: PlainConnection) => void
   private readonly reader: AnswerReader
@@ -75,10 +81,9 @@ export class PlainConnection implements AnswerSink, RequestControl {
   private idleTimer: NodeJS.Timeout | null
 
   constructor(options: PlainOptions, onGone: (connection: PlainConnection) => void) {
-    const onread = { buffer: READ_BUFFER, callback: (count: number): boolean => this.onRead(count) }
     this.options = options
     this.url = new URL(options.origin)
-    this.connector = buildConnector({ ...options.connect, onread } as buildConnector.BuildOptions)
+    this.onread = { buffer: READ_BUFFER, callback: (count: number): boolean => this.onRead(count) }
     this.onGone = onGone
     this.reader = new AnswerReader(this, options.maxHeadBytes)
     this.socket = null
@@ -105,7 +110,7 @@ export class PlainConnection implements AnswerSink, RequestControl {
     this.paused = false
     this.held = null
     this.idleUntil = 0
-    if (this.closed) this.fail(new errors.ClientDestroyedError())
+    if (this.closed) this.fail(destroyed())
     else if (this.socket !== null) this.begin(this.socket)
     else if (!this.connecting) this.connect()
   }
@@ -121,7 +126,7 @@ export class PlainConnection implements AnswerSink, RequestControl {
   destroy(): Promise<void> {
     this.closed = true
     this.drop()
-    this.fail(new errors.ClientDestroyedError())
+    this.fail(destroyed())
     return Promise.resolve()
   }
 
@@ -164,26 +169,23 @@ export class PlainConnection implements AnswerSink, RequestControl {
   }
 
   private connect(): void {
-    const { socketPath } = this.options.connect
-    const local = typeof socketPath === 'string' ? connectLocally(socketPath) : null
+    const { socketPath, connectMs: timeoutMs } = this.options
+    const local = socketPath === '' ? null : connectLocally(socketPath)
     if (local !== null) {
       local.on('data', chunk => this.onChunk(chunk))
       this.connected(local)
       return
     }
-    const { protocol, hostname, host, port } = this.url
-    // An IPv6 address without its brackets.
-    const address = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
+    const { hostname: host, port } = this.url
+    const hostname = host.startsWith('[') ? host.slice(1, -1) : host
+    const destination = { hostname, port: port === '' ? HTTP_PORT : Number(port), socketPath, timeoutMs }
     this.connecting = true
-    this.connector(
-      { hostname: address, host, protocol, port },
-      (...[error, socket]: Parameters<buildConnector.Callback>) => {
-        this.connecting = false
-        if (error !== null) this.connectFailed(error)
-        else if (this.closed && this.handler === null) socket.destroy()
-        else this.connected(socket)
-      },
-    )
+    connect(destination, this.onread, (error, socket) => {
+      this.connecting = false
+      if (socket === null) this.connectFailed(error as Error)
+      else if (this.closed && this.handler === null) socket.destroy()
+      else this.connected(socket)
+    })
   }
 
   private connectFailed(error: Error): void {
@@ -194,7 +196,7 @@ export class PlainConnection implements AnswerSink, RequestControl {
   private connected(socket: ByteLink): void {
     this.socket = socket
     socket.on('error', error => this.lost(socket, error))
-    socket.on('end', () => this.lost(socket, new errors.SocketError('other side closed')))
+    socket.on('end', () => this.lost(socket, new ConnectionError('UND_ERR_SOCKET', 'other side closed')))
     socket.on('close', () => this.gone(socket))
     if (this.handler !== null) this.begin(socket)
     else this.rest(-1)
@@ -331,7 +333,7 @@ export class PlainConnection implements AnswerSink, RequestControl {
   /** The server, or the network, has ended the connection. */
   private lost(socket: ByteLink, error: Error): void {
     if (this.socket !== socket) return
-    const endsAnswer = this.reader.endsWithConnection && error instanceof errors.SocketError
+    const endsAnswer = this.reader.endsWithConnection && isEnd(error)
     this.drop()
     if (this.handler === null) return
     if (endsAnswer) this.finish(false)
@@ -346,9 +348,18 @@ export class PlainConnection implements AnswerSink, RequestControl {
 
   /** A socket is closed. */
   private gone(socket: ByteLink): void {
-    this.lost(socket, new errors.SocketError('closed'))
+    this.lost(socket, new ConnectionError('UND_ERR_SOCKET', 'closed'))
     if (this.socket === null && this.handler === null) this.onGone(this)
   }
+}
+
+function destroyed(): ConnectionError {
+  return new ConnectionError('UND_ERR_DESTROYED', 'the connection is destroyed')
+}
+
+/** Whether the server has ended the connection as it may, rather than the network. */
+function isEnd(error: Error): boolean {
+  return error instanceof ConnectionError && error.code === 'UND_ERR_SOCKET'
 }
 
 function onIdle(connection: PlainConnection): void {

@@ -1,4 +1,4 @@
-import { errors } from 'undici'
+import { ConnectionError } from './connection-error.ts'
 
 /** What a connection sends. */
 export interface Outgoing {
@@ -23,7 +23,7 @@ const known = new Set<string>()
 
 /**
  * The bytes of a request's head (RFC 9112, 3), with its body where that is small: `complete` says so.
- * @throws errors.InvalidArgumentError for a path, name or value that cannot stand in a head; it holds none of them
+ * @throws ConnectionError for a path, name or value that cannot stand in a head; it holds none of them
  */
 export function requestBytes(outgoing: Outgoing, host: string): { bytes: Buffer; complete: boolean } {
   const head = requestHead(outgoing, host)
@@ -37,14 +37,13 @@ export function requestBytes(outgoing: Outgoing, host: string): { bytes: Buffer;
 }
 
 function requestHead({ path, method, headers, body }: Outgoing, host: string): string {
-  if (!path.startsWith('/') || FORBIDDEN_IN_PATH.test(path))
-    throw new errors.InvalidArgumentError('invalid request path')
+  if (!path.startsWith('/') || FORBIDDEN_IN_PATH.test(path)) throw invalid('request path')
   let head = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: keep-alive\r\n`
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string
     const value = headers[i + 1] as string
     if (!known.has(name)) checkName(name)
-    if (FORBIDDEN_IN_VALUE.test(value)) throw new errors.InvalidArgumentError('invalid header value')
+    if (FORBIDDEN_IN_VALUE.test(value)) throw invalid('header value')
     head += `${name}: ${value}\r\n`
   }
   if (body !== null) head += `content-length: ${body.length}\r\n`
@@ -53,6 +52,10 @@ function requestHead({ path, method, headers, body }: Outgoing, host: string): s
 }
 
 function checkName(name: string): void {
-  if (!TOKEN.test(name)) throw new errors.InvalidArgumentError('invalid header name')
+  if (!TOKEN.test(name)) throw invalid('header name')
   if (known.size < MAX_KNOWN_NAMES) known.add(name)
+}
+
+function invalid(what: string): ConnectionError {
+  return new ConnectionError('UND_ERR_INVALID_ARG', `invalid ${what}`)
 }

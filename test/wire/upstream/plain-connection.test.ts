@@ -30,7 +30,7 @@ describe('a plain connection', () => {
     const server = net.createServer(socket => socket.on('data', () => socket.write(counted('ok')))).listen(socketPath)
     t.after(() => void server.close())
     await once(server, 'listening')
-    const { ask } = connect(t, 1, { connect: { socketPath } })
+    const { ask } = connect(t, 1, { socketPath })
     assert.equal(await ask().ended(), 'ok')
     assert.equal(await ask().ended(), 'ok')
   })

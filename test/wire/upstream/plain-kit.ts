@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import type { buildConnector } from 'undici'
 import {
   type AnswerHandler,
   PlainConnection,
@@ -85,12 +84,13 @@ export interface Made {
   ask(outgoing?: Outgoing, at?: Kept['at']): Kept
 }
 
-export function connect(t: Scope, port: number, options: { keepAliveMs?: number; connect?: object } = {}): Made {
+export function connect(t: Scope, port: number, options: { keepAliveMs?: number; socketPath?: string } = {}): Made {
   let gone = 0
   const connection = new PlainConnection(
     {
       origin: `http://127.0.0.1:${port}`,
-      connect: { timeout: 5_000, ...options.connect } as buildConnector.BuildOptions,
+      socketPath: options.socketPath ?? '',
+      connectMs: 5_000,
       maxHeadBytes: 16_384,
       keepAliveMs: options.keepAliveMs ?? 60_000,
     },

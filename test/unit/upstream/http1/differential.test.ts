@@ -63,7 +63,7 @@ function grouped(flat: readonly string[]): Record<string, string[]> {
 
 async function askOurs(): Promise<Answer | Error> {
   const { promise, resolve } = Promise.withResolvers<Answer | Error>()
-  const options = { origin, connect: {}, maxHeadBytes: MAX_HEAD_BYTES, keepAliveMs: 60_000 }
+  const options = { origin, socketPath: '', connectMs: 5_000, maxHeadBytes: MAX_HEAD_BYTES, keepAliveMs: 60_000 }
   const connection = new PlainConnection(options, () => {})
   const body: Buffer[] = []
   let head: Omit<Answer, 'body'> | undefined
