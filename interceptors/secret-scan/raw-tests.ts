@@ -12,10 +12,15 @@ const SLASH = 0x2f
 const PERCENT = 0x25
 const BLANK = 0x20
 const LETTER_U = 0x75
+const QUOTE = 0x22
+const COMMA = 0x2c
 
 /** Bytes after a keyword in which an operator must come. Escapes make text longer. */
 const OPERATOR_WITHIN = 72
 const VALUE_KEY = '"value"'
+/** JSON's only escape for a letter. */
+const ESCAPED_LETTER = '\\u'
+const ESCAPED_KEY = /"(?!value")(?:v|\\u0076)(?:a|\\u0061)(?:l|\\u006c)(?:u|\\u0075)(?:e|\\u0065)"/i
 /** Bytes from a name to the `value` that belongs to it, with the members between them. */
 export const MAX_BESIDE = 256
 /** Bytes after an operator in which the value must begin. */
@@ -158,7 +163,10 @@ function isAssigned(bytes: Buffer, at: number, minValue: number): boolean {
       // Another keyword may do with a shorter value.
       isClear = false
     }
-    if ((bits & NAME) === 0 && !isEscape) break
+    if ((bits & NAME) === 0 && !isEscape) {
+      if (isSpace(byte) && isNamed(bytes, afterSpace(bytes, i), minValue)) return true
+      break
+    }
     // A character that is decoded once more takes more than one of these.
     if (code === PERCENT) left += 2
     else if (code !== BACKSLASH && --left < 0) break
@@ -170,15 +178,36 @@ function isAssigned(bytes: Buffer, at: number, minValue: number): boolean {
   return false
 }
 
-/** Whether a name that ends at `at` has its value in a member further on: `{"name": "DB_PASSWORD", "masked": true, "value": …}`. */
+/**
+ * Whether a name that ends before `at` has its value in a member further on: `{"name": "DB_PASSWORD", "masked": true, "value": …}`.
+ * Members are those of the message: an escaped quote ends no name.
+ */
 function isNamed(bytes: Buffer, at: number, minValue: number): boolean {
-  if (bytes[at] !== 0x2c || bytes[at - 1] !== 0x22) return false
+  if (bytes[at] !== COMMA) return false
+  let quote = at - 1
+  while (isSpace(bytes[quote])) quote--
+  if (bytes[quote] !== QUOTE || isEscaped(bytes, quote)) return false
   const stretch = bytes.subarray(at, at + MAX_BESIDE)
   for (let found = stretch.indexOf(VALUE_KEY); found !== -1; found = stretch.indexOf(VALUE_KEY, found + 1)) {
     if (hasValue(bytes, at + found + VALUE_KEY.length, minValue)) return true
   }
-  // The key may be written with escapes.
-  return stretch.includes(BACKSLASH)
+  return stretch.includes(ESCAPED_LETTER) && ESCAPED_KEY.test(stretch.toString('latin1'))
+}
+
+function afterSpace(bytes: Buffer, from: number): number {
+  let at = from
+  while (at < from + OPERATOR_WITHIN && isSpace(bytes[at])) at++
+  return at
+}
+
+function isSpace(byte: number | undefined): boolean {
+  return byte === BLANK || byte === 0x0a || byte === 0x0d || byte === 0x09
+}
+
+function isEscaped(bytes: Buffer, at: number): boolean {
+  let before = at
+  while (bytes[before - 1] === BACKSLASH) before--
+  return ((at - before) & 1) === 1
 }
 
 function isWordIs(bytes: Buffer, at: number): boolean {

@@ -11,7 +11,7 @@ import { toLogLevel } from './log-level.ts'
 import { pasteText } from './paste.ts'
 import { checkCommands } from './server/check-commands.ts'
 import { configOf, type RunFlags, type Settings, settingsOf } from './settings.ts'
-import { tidyMemory } from './tidy-memory.ts'
+import { mayGrow } from './start-memory.ts'
 import { version } from './version.ts'
 
 /** What runs: everything in this process, or workers and their supervisor. */
@@ -45,7 +45,7 @@ export async function run(urls: readonly string[], flags: RunFlags, command: rea
       process.stdout.write(pasteText(running.url, config))
     }
     demo?.welcome(running)
-    tidyMemory()
+    mayGrow()
   } catch (error) {
     demo?.stop()
     throw error

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { exitCodeOf } from './failure.ts'
+import { beginSmall } from './start-memory.ts'
 import { version } from './version.ts'
 
 // `sluice … | head` is no failure: who reads has enough.
@@ -15,6 +16,7 @@ const args = process.argv.slice(2)
 if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
   process.stdout.write(`${version()}\n`)
 } else {
+  if (args[0] === 'run') beginSmall()
   const { program } = await import('./program.ts')
   try {
     await program().parseAsync(args, { from: 'user' })

@@ -4,15 +4,12 @@ import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import type { Config, ServerConfig } from '../config/config.ts'
 import type { ReplicaSecrets } from '../credentials/keeper.ts'
-import { DnsReplicaSource } from '../fleet/discover/dns.ts'
-import { DockerReplicaSource } from '../fleet/discover/docker.ts'
 import { Fleet } from '../fleet/fleet.ts'
 import type { Launcher } from '../fleet/launcher.ts'
 import type { ReplicaSource } from '../fleet/source.ts'
 import type { ProcessSource, ServerSpec } from '../fleet/spec.ts'
 import type { ServerPlaces } from '../upstream/replica-table.ts'
-import { containerLauncher, type Engine, openEngine } from './containers.ts'
-import { processLauncher } from './processes.ts'
+import type { Engine } from './containers.ts'
 
 /** Where what replicas get in secret comes from. */
 export interface SecretSource {
@@ -40,7 +37,7 @@ export class FleetRunner {
 
   /** @throws Error when `fleet.instance` belongs to a living proxy */
   static async open({ config, secrets, onPlaces }: FleetRunnerOptions): Promise<FleetRunner> {
-    const maker = new Maker(config, secrets)
+    const maker = new Maker(config, secrets, await loadParts(config, {}))
     const fleet = await Fleet.create(specsOf(config), {
       makers: maker,
       clock: systemClock,
@@ -55,7 +52,8 @@ export class FleetRunner {
   }
 
   /** Rejects when a server cannot be had; then everything stays as it is. */
-  apply(config: Config): Promise<void> {
+  async apply(config: Config): Promise<void> {
+    this.#maker.parts = await loadParts(config, this.#maker.parts)
     this.#maker.config = config
     return this.fleet.apply(specsOf(config))
   }
@@ -79,16 +77,43 @@ function keyOf({ file, listen }: Config): string {
   return `sluice-${digest.slice(0, 8)}`
 }
 
+/** What brings replicas to life, or finds them. */
+interface Parts {
+  readonly containers?: typeof import('./containers.ts')
+  readonly processes?: typeof import('./processes.ts')
+  readonly dns?: typeof import('../fleet/discover/dns.ts')
+  readonly docker?: typeof import('../fleet/discover/docker.ts')
+}
+
+/** Loads what a configuration needs and no more: most of it lies in a proxy of running servers unused. */
+async function loadParts({ servers }: Config, loaded: Parts): Promise<Parts> {
+  const kinds = new Set(servers.map(({ source }) => source.kind))
+  return {
+    ...loaded,
+    ...(kinds.has('process') && { processes: await import('./processes.ts') }),
+    ...((kinds.has('image') || kinds.has('docker')) && { containers: await import('./containers.ts') }),
+    ...(kinds.has('docker') && { docker: await import('../fleet/discover/docker.ts') }),
+    ...(kinds.has('dns') && { dns: await import('../fleet/discover/dns.ts') }),
+  }
+}
+
+function need<Part>(part: Part | undefined): Part {
+  if (part === undefined) throw new TypeError('not loaded for this configuration')
+  return part
+}
+
 /** Makes launchers and sources as the configuration in use says. */
 class Maker {
   config: Config
+  parts: Parts
   readonly #secrets: SecretSource
   #engine: Engine | null = null
   /** Folder of secret files of processes; `''` = none was needed. */
   #files = ''
 
-  constructor(config: Config, secrets: SecretSource) {
+  constructor(config: Config, secrets: SecretSource, parts: Parts) {
     this.config = config
+    this.parts = parts
     this.#secrets = secrets
   }
 
@@ -96,10 +121,11 @@ class Maker {
     const server = this.#server(spec.name)
     const secrets = (): ReplicaSecrets => this.#secrets.replicaSecrets(spec.name)
     if (spec.source.kind === 'image') {
+      const { containerLauncher } = need(this.parts.containers)
       return containerLauncher({ engine: this.#engineFor(), server, config: this.config, instance, secrets })
     }
     const files = join(this.config.stateDir, 'fleet', `${instance}.files`, spec.name)
-    return processLauncher({
+    return need(this.parts.processes).processLauncher({
       server,
       source: spec.source as ProcessSource,
       socketDir: this.config.stateDir,
@@ -108,8 +134,9 @@ class Maker {
   }
 
   source({ source }: ServerSpec): ReplicaSource {
-    if (source.kind === 'dns') return new DnsReplicaSource(source)
-    if (source.kind === 'docker') return new DockerReplicaSource(source, this.#engineFor().engine)
+    const { dns, docker } = this.parts
+    if (source.kind === 'dns') return new (need(dns).DnsReplicaSource)(source)
+    if (source.kind === 'docker') return new (need(docker).DockerReplicaSource)(source, this.#engineFor().engine)
     throw new TypeError(`nothing to find: ${source.kind}`)
   }
 
@@ -124,7 +151,7 @@ class Maker {
   }
 
   #engineFor(): Engine {
-    this.#engine ??= openEngine(this.config)
+    this.#engine ??= need(this.parts.containers).openEngine(this.config)
     return this.#engine
   }
 

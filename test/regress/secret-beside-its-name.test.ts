@@ -19,6 +19,7 @@ describe('a value that is named by a member before it', () => {
     ['at once', `{"name":"DB_PASSWORD","value":"${VALUE}"}`],
     ['behind a scalar', `{"name":"DB_PASSWORD","masked":true,"version":12,"value":"${VALUE}"}`],
     ['behind a nested value', `{"name":"DB_PASSWORD","x":{"value":1},"value":"${VALUE}"}`],
+    ['behind a comma on the next line', `{"name":"DB_PASSWORD"\n, "masked":true,"value":"${VALUE}"}`],
     ['under an escaped key', `{"name":"DB_PASSWORD","masked":true,"v\\u0061lue":"${VALUE}"}`],
   ]
   for (const [where, member] of members) {

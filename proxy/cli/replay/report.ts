@@ -53,5 +53,5 @@ function findingLines(
   const more = number > lines.length ? ', …' : ''
   const head = `${mark} ${entry === '' ? '(no entry)' : entry}  ${tool}  ${what}${code === '' ? '' : ` (${code})`}  ${number}x`
   const examples = `    line${lines.length === 1 ? '' : 's'} ${lines.join(', ')}${more}`
-  return [head, paths.length === 0 ? examples : `${examples}: ${paths.join(', ')}`]
+  return [head, paths.length === 0 ? examples : `${examples}: ${paths.map(path => path || 'all of it').join(', ')}`]
 }

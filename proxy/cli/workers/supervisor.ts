@@ -17,6 +17,7 @@ import type { PoolReports } from '../../wiring/server-report.ts'
 import { controlPath, openOrSay } from '../control-place.ts'
 import { ReportedError } from '../failure.ts'
 import { configOf, type Settings } from '../settings.ts'
+import { SMALL_START } from '../start-memory.ts'
 import { ControlDesk } from './control.ts'
 import { CredentialDesk } from './credentials.ts'
 import { FleetDesk } from './fleet.ts'
@@ -101,6 +102,7 @@ export class Supervisor {
     cluster.setupPrimary({
       exec: fileURLToPath(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url)),
       args: [],
+      execArgv: [...process.execArgv, SMALL_START],
     })
     this.#stopNotices = startNotices(log)
     this.#own.start()

@@ -8,7 +8,7 @@ import { exitOnCrash } from '../crash.ts'
 import { failureOf } from '../failure.ts'
 import { toLogLevel } from '../log-level.ts'
 import { configOf } from '../settings.ts'
-import { tidyMemory } from '../tidy-memory.ts'
+import { mayGrow } from '../start-memory.ts'
 import { version } from '../version.ts'
 import { ControlLink } from './control.ts'
 import { fleetLink } from './fleet.ts'
@@ -72,7 +72,7 @@ async function start(order: Extract<Order, { type: 'start' }>): Promise<void> {
     // What was said while it started.
     for (const table of tables.values()) sluice.replicas(table)
     report({ type: 'serving', url: sluice.url })
-    tidyMemory()
+    mayGrow()
   } catch (error) {
     const { text, exitCode } = failureOf(error)
     report({ type: 'failed', text, exitCode }, () => process.exit(exitCode))
