@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { it } from 'node:test'
+
+const MODULE = join(import.meta.dirname, '../../../proxy/cli/start-memory.ts')
+
+/** Makes what stays, as modules do when they are loaded, and says how large the room for new objects became. */
+const PROGRAM = `
+  import { getHeapSpaceStatistics } from 'node:v8'
+  import { beginSmall, mayGrow } from ${JSON.stringify(MODULE)}
+  const kept = []
+  function sizeAfter() {
+    for (let i = 0; i < 300_000; i++) kept.push({ i, text: 'kept ' + i })
+    return getHeapSpaceStatistics().find(space => space.space_name === 'new_space').space_size
+  }
+  beginSmall()
+  const small = sizeAfter()
+  mayGrow()
+  console.log(JSON.stringify({ small, large: sizeAfter() }))
+`
+
+it('the room for new objects stays small while a process starts, and grows afterwards', () => {
+  const args = ['--input-type=module', '-e', PROGRAM]
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 })
+  assert.equal(stderr, '')
+  const { small, large } = JSON.parse(stdout) as { small: number; large: number }
+  assert.ok(small <= 3 * 1024 * 1024, `${small} bytes`)
+  assert.ok(large >= 4 * small, `${large} bytes, after ${small}`)
+})
