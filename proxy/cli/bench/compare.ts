@@ -59,7 +59,7 @@ function differences(a: LoadResult, b: LoadResult): string[] {
   const keys = ['name', 'era', 'loop', 'rate', 'connections', 'sessions'] as const
   return keys
     .filter(key => a[key] !== b[key])
-    .map(key => `not the same ${key}: ${String(a[key])} and ${String(b[key])}`)
+    .map(key => `not the same ${key}: ${a[key] ?? 'none'} and ${b[key] ?? 'none'}`)
 }
 
 function describe(result: LoadResult): string {
