@@ -52,9 +52,11 @@ export class Registry {
     installModuleHooks()
     const problems: Diagnostic[] = []
     const entries = new Map<string, Entry>()
-    const builtIns = builtInCandidates().filter(({ name }) => options.builtIns?.has(name) !== false)
-    const sources = [...builtIns.map(candidate => fileSource(candidate, '')), ...findSources(options, problems)]
-    const others = builtInCandidates().flatMap(({ name }) => (options.builtIns?.has(name) === false ? [name] : []))
+    const { wanted = [], other = [] } = Object.groupBy(builtInCandidates(), ({ name }) =>
+      options.builtIns?.has(name) === false ? 'other' : 'wanted',
+    )
+    const others = other.map(({ name }) => name)
+    const sources = [...wanted.map(candidate => fileSource(candidate, '')), ...findSources(options, problems)]
     // One after the other: the order of problems, and of side effects in modules, stays the same.
     for (const source of sources) await addModule(source, entries, others, problems)
     if (problems.length > 0) throw new LoadError(problems)
