@@ -24,7 +24,9 @@ describe('a plain connection to a server', () => {
     const port = await freedPort()
     assert.equal(await failure(t, { ...HERE, port }), 'ECONNREFUSED')
     assert.equal(await failure(t, { ...HERE, socketPath: join(tmpdir(), 'sluice-no-such-socket') }), 'ENOENT')
-    assert.match(await failure(t, { ...HERE, hostname: 'no-such-name.invalid', port }), /^(ENOTFOUND|EAI_AGAIN)$/)
+    // How long a resolver takes is its own affair.
+    const nowhere = { ...HERE, hostname: 'no-such-name.invalid', port, timeoutMs: 0 }
+    assert.match(await failure(t, nowhere), /^(ENOTFOUND|EAI_AGAIN)$/)
   })
 
   it('is given up after its time where a server takes no connections, and nothing was sent', async t => {
