@@ -23,13 +23,21 @@ const step = fc.record({
   pinned: fc.nat(4).map(n => n === 0),
 })
 
-/** Counts what it executes, by the id of the request, then meets the fate that the id's step says. */
+/**
+ * Counts what it executes, by the id of the request, then meets the fate that the id's step says. An id never comes
+ * again: a replica may still execute what lost a hedge, or was given up, when the next list of steps begins.
+ */
 class Counter {
   readonly executed = new Map<number, number>()
   readonly running = new Map<number, number>()
-  fates: readonly Fate[] = []
+  private readonly fates: Fate[] = []
   /** Most executions of one id that ran at the same time. */
   readonly atOnce = new Map<number, number>()
+
+  /** Takes the fates of the next requests, and returns the id of the first of them. */
+  next(fates: readonly Fate[]): number {
+    return this.fates.push(...fates) - fates.length
+  }
 
   readonly script: Script = async (request, answer) => {
     const { id } = request.json()
@@ -70,22 +78,22 @@ describe('whatever replicas do', () => {
         maxInFlight: 5,
         maxWaiting: 50,
       })
-      counter.fates = steps.map(({ fate }) => fate)
-      counter.executed.clear()
-      counter.atOnce.clear()
+      const first = counter.next(steps.map(({ fate }) => fate))
       places(...upstreams.map(({ url }) => url))
       const asked: Asked[] = []
-      for (const [id, { kind, table, abort, pinned }] of steps.entries()) {
-        if (table.length > 0) places(...table.map(at => (upstreams[at] as ScriptedUpstream).url))
-        const replica = pinned ? (upstreams[id % 3] as ScriptedUpstream).url : ''
+      for (const [at, { kind, table, abort, pinned }] of steps.entries()) {
+        const id = first + at
+        if (table.length > 0) places(...table.map(n => (upstreams[n] as ScriptedUpstream).url))
+        const replica = pinned ? (upstreams[at % 3] as ScriptedUpstream).url : ''
         const one = ask(pool, { ...kind, replica, body: Buffer.from(`{"jsonrpc":"2.0","id":${id}}`) })
         if (abort) one.flow?.abort()
         else asked.push(one)
-        if (id % 4 === 3 && !abort) await one.headed
+        if (at % 4 === 3 && !abort) await one.headed
       }
       await Promise.all(asked.map(({ over }) => over))
       for (const one of asked) assert.equal(one.ends, 1)
-      for (const [id, { kind }] of steps.entries()) {
+      for (const [at, { kind }] of steps.entries()) {
+        const id = first + at
         const times = counter.executed.get(id) ?? 0
         if (kind === WRITE) assert.ok(times <= 1, `write ${id} was executed ${times} times`)
         if (kind === IDEMPOTENT) assert.ok((counter.atOnce.get(id) ?? 0) <= 1, `${id} ran twice at the same time`)
@@ -99,7 +107,7 @@ describe('whatever replicas do', () => {
 
   it('the counting server counts: a read is tried again, so it can be executed twice', async t => {
     const counter = new Counter()
-    counter.fates = ['reset']
+    counter.next(['reset'])
     const upstreams = await startAll(t, counter)
     const { pool, places } = testPool(t)
     places(...upstreams.map(({ url }) => url))
