@@ -56,7 +56,8 @@ export async function measure(stage: Stage, options: Rounds): Promise<Sample[]> 
 }
 
 async function warmUp(system: System, { dir }: Stage, kind: GeneratorKind): Promise<void> {
-  const load: Scenario = { ...system.load, duration: 1000, idle_streams: 0 }
+  // As fast as it goes, whatever the rate of the rounds: at a few hundred a second the compilers would still be at work in them.
+  const load: Scenario = { ...system.load, rate: null, duration: 1000, idle_streams: 0 }
   const nothing = { begin: () => {}, end: () => {} }
   const generator = generatorFor(kind, load, dir)
   let requests = 0

@@ -52,6 +52,7 @@ const sluice = z.strictObject({
   config: z.record(z.string(), z.unknown()).default({}).meta({ description: 'keys of sluice.yaml' }),
   server: z.record(z.string(), z.unknown()).default({}).meta({ description: 'keys of the server in sluice.yaml' }),
   workers: count(1, 64).default(1),
+  node: z.array(z.string().min(1)).default([]).meta({ description: 'arguments of Node, to see what they change' }),
   load: load.default({}),
   grow: z
     .strictObject({

@@ -28,7 +28,7 @@ export async function startSluice(name: string, spec: SluiceSpec, place: SluiceP
   const file = join(home, 'sluice.yaml')
   writeFileSync(file, stringify(configOf(spec, home, place, policy === null ? [] : ['policy.yaml'])))
   const args = ['run', '-c', file, '--listen', `127.0.0.1:${place.port}`, '--log-level', 'error']
-  const running = start(process.execPath, [...place.nodeArgs, join(place.root, CLI), ...args])
+  const running = start(process.execPath, [...place.nodeArgs, ...spec.node, join(place.root, CLI), ...args])
   await listening(running, place.port, `sluice (${name})`)
   const pids = (): number[] => withoutServers(family(running.pid))
   const url = spec.grow.servers === undefined ? urlOf(place.port) : `http://127.0.0.1:${place.port}/servers/bench/mcp`

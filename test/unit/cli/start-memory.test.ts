@@ -28,3 +28,25 @@ it('the room for new objects stays small while a process starts, and grows after
   assert.ok(small <= 3 * 1024 * 1024, `${small} bytes`)
   assert.ok(large >= 4 * small, `${large} bytes, after ${small}`)
 })
+
+/** Makes things that live until they are old and are then forgotten, so that V8 goes over everything again and again. */
+const AGING = `
+  import { mayGrow } from ${JSON.stringify(MODULE)}
+  mayGrow()
+  const ring = new Array(500_000)
+  for (let i = 0; i < 10_000_000; i++) ring[i % ring.length] = { i, next: [i] }
+  console.log(ring.length)
+`
+
+it('what is old doubles before V8 goes over all of it', () => {
+  // Without helpers: they would come to an end sooner or later, as the machine has time.
+  const alone = ['--no-incremental-marking', '--single-threaded-gc']
+  const args = ['--trace-gc', ...alone, '--input-type=module', '-e', AGING]
+  const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 })
+  const collections = [...stdout.matchAll(/Mark-Compact[^0-9]*([\d.]+) \([\d.]+\) -> ([\d.]+) /g)]
+  const sizes = collections.map(([, before, after]) => ({ before: Number(before), after: Number(after) }))
+  const ratios = sizes.slice(1).map(({ before }, index) => before / (sizes[index]?.after ?? 0))
+  assert.ok(ratios.length >= 3, stdout)
+  const text = ratios.map(one => one.toFixed(2)).join(', ')
+  for (const ratio of ratios) assert.ok(ratio > 1.8 && ratio < 2.6, text)
+})
