@@ -5,7 +5,7 @@ import { mergeAccessControl } from './access-control.ts'
 import { type ChainEntry, chainEntry, hooksWithoutLook } from './chain-entry.ts'
 import { closeEntries, createHooks } from './entry-life.ts'
 import { createEnvironment, type Services } from './environment.ts'
-import { loadPolicies } from './load.ts'
+import { loadPolicies, usedInterceptors } from './load.ts'
 import type { Registry } from './registry.ts'
 import { type ResolvedEntry, resolveEntries } from './resolve-entries.ts'
 import { PolicyTable } from './table.ts'
@@ -22,7 +22,8 @@ export interface PolicyInput {
   readonly inline?: readonly YamlSource[]
   /** Names of the servers that are configured; none = not known, so nothing is said about them. */
   readonly servers: readonly string[]
-  readonly registry: Registry
+  /** Or what loads one, for the names of the interceptors that the policy uses; may reject with a LoadError. */
+  readonly registry: Registry | ((used: ReadonlySet<string>) => Promise<Registry>)
   readonly services: Services
   readonly env: NodeJS.ProcessEnv
   /** Whether warnings are errors. */
@@ -57,7 +58,8 @@ export class PolicyError extends LoadError {
 export async function compilePolicies(input: PolicyInput): Promise<CompiledPolicy> {
   const { parts, files, diagnostics } = loadPolicies(input.files, input.inline ?? [], input.env)
   const access = mergeAccessControl(parts, input.servers)
-  const { entries, diagnostics: entryProblems } = resolveEntries(parts, input.registry)
+  const registry = typeof input.registry === 'function' ? await input.registry(usedInterceptors(parts)) : input.registry
+  const { entries, diagnostics: entryProblems } = resolveEntries(parts, registry)
   const active = entries.filter(entry => entry.raw.mode !== 'off')
   const { whens, diagnostics: whenProblems } = await readWhens(entries, input.services.clock)
   const found = [...diagnostics, ...access.diagnostics, ...entryProblems, ...whenProblems]

@@ -5,6 +5,7 @@ import { ToolTable } from '../../chain/tool-table.ts'
 import type { WireMessage } from '../../message/message.ts'
 import { channels, type ExchangeEnd, type Notice } from '../../observe/channels.ts'
 import { type CompiledPolicy, compilePolicies, type PolicyInput } from '../../policy/compile.ts'
+import type { Registry } from '../../policy/registry.ts'
 import type { RawGiven } from '../../policy/test-schema.ts'
 import { MemoryStore } from '../../store/memory.ts'
 import { FrozenClock } from '../frozen-clock.ts'
@@ -26,7 +27,7 @@ const MAX_EVENT_BYTES = 16 * 1024 * 1024
 const QUIET = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** What a policy is compiled with, and tested by. */
-export type RehearsalInput = Pick<PolicyInput, 'files' | 'inline' | 'servers' | 'registry' | 'env'>
+export type RehearsalInput = Pick<PolicyInput, 'files' | 'inline' | 'servers' | 'env'> & { readonly registry: Registry }
 
 /**
  * One policy, compiled as the proxy compiles it, run without a socket: the real chain from the client's message to the
