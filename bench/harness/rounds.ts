@@ -1,6 +1,6 @@
 import type { Scenario } from '../../proxy/load/scenario.ts'
 import { cpuMicros, machineCpuMicros, type Running } from '../lib/process.ts'
-import { median, type Sample } from './figures.ts'
+import { drift, most, type Sample } from './figures.ts'
 import { type GeneratorKind, generatorFor, type LoadFigures } from './generator.ts'
 import { openSockets, rssBytes } from './memory.ts'
 import type { Stage } from './stage.ts'
@@ -121,7 +121,7 @@ class Probe {
     const wall = to.at - from.at
     const seconds = wall / 1e6
     const own = this.#system.running !== null
-    const peak = Math.max(...this.#bytes)
+    const peak = most(this.#bytes)
     const known = (value: number): number => (own ? value : Number.NaN)
     return {
       system: this.#system.name,
@@ -166,13 +166,6 @@ class Probe {
 interface Idle {
   readonly bytes: number
   readonly sockets: number
-}
-
-/** Memory in the last twelfth of the time, compared with that after a sixth of it; percent. */
-function drift(bytes: readonly number[]): number {
-  const part = Math.max(1, Math.floor(bytes.length / 12))
-  const from = median(bytes.slice(part * 2, part * 3))
-  return (median(bytes.slice(-part)) / from - 1) * 100
 }
 
 /** All in microseconds. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { against, type Baselines, machineClass, readBaselines, saveBaselines } from '../../bench/harness/baselines.ts'
 import { type Comparison, compareSystems, comparisonLine, lastLine } from '../../bench/harness/comparison.ts'
-import { FIGURES, type FigureName, type Sample } from '../../bench/harness/figures.ts'
+import { drift, FIGURES, type FigureName, type Sample } from '../../bench/harness/figures.ts'
 import { doubts } from '../../bench/harness/report.ts'
 import { type Compare, SCENARIOS } from '../../bench/harness/scenario.ts'
 
@@ -105,5 +105,22 @@ describe('baselines', () => {
     const file = join(SCENARIOS, '..', 'baselines.json')
     assert.ok(readFileSync(file, 'utf8').includes('full-chain / nginx'))
     assert.ok(readBaselines(file).scenarios['overhead'] !== undefined)
+  })
+})
+
+describe('drift', () => {
+  /** Half an hour in which memory grows to `top` and falls to three quarters of it, again and again. */
+  const saw = (top: (share: number) => number, teeth: number): number[] =>
+    Array.from({ length: 1800 }, (_, at) => top(at / 1800) * (0.75 + 0.25 * (((at * teeth) / 1800) % 1)))
+
+  it('is none where memory only goes up and down, wherever the end is', () => {
+    for (const teeth of [9, 9.5, 10.2]) assert.ok(Math.abs(drift(saw(() => 200, teeth))) < 0.5)
+  })
+
+  it('is what has come to stay', () => {
+    const leak = drift(saw(share => 200 * (1 + share / 10), 60))
+    assert.ok(leak > 6 && leak < 9, `${leak} %`)
+    assert.equal(drift([1, 100, 100, 100, 100, 100]), 0)
+    assert.equal(drift([1, 100, 100, 100, 100, 150]), 50)
   })
 })
