@@ -60,6 +60,8 @@ export interface SluiceOptions {
   readonly fleet?: { readonly link: FleetLink; readonly tables: readonly ServerPlaces[] }
   /** Told when a configuration that was read again is in use. */
   readonly onConfig?: (config: Config) => void
+  /** Told when streams that never end by themselves become many (1,000), and when they are few again (500). */
+  readonly onManyStreams?: (areMany: boolean) => void
 }
 
 /** A running proxy. */
@@ -372,7 +374,9 @@ class RunningSluice implements Sluice {
     this.#onlookers.attach(relay)
     const { allowedHosts, allowedOrigins, limits, timeouts } = config
     const guard = new OriginGuard({ loopback: isLoopbackHost(config.listen.host), allowedHosts, allowedOrigins })
-    const services = { relay, sessions, identity: this.#identity, guard, limits, stallMs: timeouts.stallMs }
+    const { onManyStreams = () => {} } = this.#options
+    const { stallMs } = timeouts
+    const services = { relay, sessions, identity: this.#identity, guard, limits, stallMs, onManyStreams }
     return new Downstream(services, this.#servers.routes)
   }
 

@@ -11,7 +11,7 @@ import { toLogLevel } from './log-level.ts'
 import { pasteText } from './paste.ts'
 import { checkCommands } from './server/check-commands.ts'
 import { configOf, type RunFlags, type Settings, settingsOf } from './settings.ts'
-import { mayGrow } from './start-memory.ts'
+import { holdStreams, mayGrow } from './start-memory.ts'
 import { version } from './version.ts'
 
 /** What runs: everything in this process, or workers and their supervisor. */
@@ -67,7 +67,8 @@ async function start(config: Config, settings: Settings, log: Log): Promise<Runn
     return supervisor
   }
   const reread = (): Config => configOf(settings, process.env)
-  const running = await startSluice({ ...common, reread, strict: settings.flags.strict ?? false })
+  const strict = settings.flags.strict ?? false
+  const running = await startSluice({ ...common, reread, strict, onManyStreams: holdStreams })
   const path = controlPath(config, running.url)
   try {
     const control = await openOrSay(config, path, () => openControl({ path, answer: running.control }))

@@ -1,9 +1,10 @@
 import { setFlagsFromString } from 'node:v8'
 
-const GROWTH = '--semi-space-growth-factor='
+const NEW_OBJECTS = '--semi-space-growth-factor='
+const ALL = '--heap-growing-percent='
 
 /** For Node, before a process that will serve loads its modules: see `beginSmall`. */
-export const SMALL_START = `${GROWTH}1`
+export const SMALL_START = `${NEW_OBJECTS}1`
 
 /**
  * Keeps V8's room for new objects at 1 MB while modules are loaded. Much of what is made then stays, which V8 takes for a reason
@@ -14,11 +15,19 @@ export function beginSmall(): void {
 }
 
 /**
- * From now on there is load, and the more room the fewer collections. For new objects V8 has its default again. What is old
- * may double before V8 goes over all of it: by default it would do so after a tenth or a third more where little happens,
- * as in a proxy that was idle or that holds thousands of silent streams, and calls wait for that.
+ * From now on there is load, and the more room the fewer collections. For new objects V8 has its default again. The whole heap
+ * is gone over when it has grown by half: in a process that was idle V8 would do so after a tenth more, which comes at the
+ * moment when load is back, and calls wait for it.
  */
-export function mayGrow(): void {
-  setFlagsFromString(`${GROWTH}2`)
-  setFlagsFromString('--heap-growing-percent=100')
+export function mayGrow(set = setFlagsFromString): void {
+  set(`${NEW_OBJECTS}2`)
+  set(`${ALL}50`)
+}
+
+/**
+ * Many streams that say nothing make a large heap that stays, and going over it takes a tenth of a second: not before it has
+ * doubled. With few streams half must do, as what is not collected is memory that the process seems to need.
+ */
+export function holdStreams(areMany: boolean, set = setFlagsFromString): void {
+  set(`${ALL}${areMany ? 100 : 50}`)
 }

@@ -5,7 +5,8 @@ import type { LeanRequest } from './lean-request.ts'
 import { refuse } from './malformed.ts'
 import { preflight } from './preflight.ts'
 import type { RequestHead } from './request-head.ts'
-import type { DownstreamServices, ServerRoute, Standing, VisitHost } from './services.ts'
+import type { DownstreamServices, ServerRoute, VisitHost } from './services.ts'
+import { StandingStreams } from './standing-streams.ts'
 import { Visit } from './visit.ts'
 
 const ALLOW = 'GET, POST, DELETE, OPTIONS'
@@ -19,7 +20,7 @@ export class Downstream implements VisitHost {
   readonly services: DownstreamServices
   readonly budget: BufferBudget
   inFlight: number
-  readonly standing: Set<Standing>
+  readonly standing: StandingStreams
   private routes: ReadonlyMap<string, ServerRoute>
   private single: ServerRoute | null
 
@@ -27,7 +28,7 @@ export class Downstream implements VisitHost {
     this.services = services
     this.budget = new BufferBudget(services.limits.maxBufferedBytes)
     this.inFlight = 0
-    this.standing = new Set()
+    this.standing = new StandingStreams(services.onManyStreams)
     this.routes = new Map()
     this.single = null
     this.setRoutes(routes)
@@ -44,7 +45,7 @@ export class Downstream implements VisitHost {
    * for them in vain, and the client opens them again elsewhere.
    */
   cutStanding(): void {
-    for (const stream of this.standing) stream.cut()
+    this.standing.cut()
   }
 
   handle(request: LeanRequest, response: ServerResponse): void {

@@ -4,6 +4,7 @@ import type { BufferBudget } from './body.ts'
 import type { Identity } from './identity.ts'
 import type { OriginGuard } from './origin-guard.ts'
 import type { SessionSealer } from './session.ts'
+import type { StandingStreams } from './standing-streams.ts'
 
 /** One server as clients reach it. */
 export interface ServerRoute {
@@ -30,6 +31,8 @@ export interface DownstreamServices {
   readonly limits: DownstreamLimits
   /** How long a client may leave a full answer unread, in milliseconds; 0 = for ever. */
   readonly stallMs: number
+  /** Told when streams that never end by themselves become many (`MANY_STREAMS`), and when they are few again. */
+  readonly onManyStreams: (areMany: boolean) => void
 }
 
 /** What one request needs of the whole. */
@@ -39,10 +42,5 @@ export interface VisitHost {
   /** Requests that were admitted and whose answers are not over. */
   inFlight: number
   /** Those of them that only wait for what the server may say, and never end by themselves. */
-  readonly standing: Set<Standing>
-}
-
-/** An answer that a drain does not wait for. */
-export interface Standing {
-  cut(): void
+  readonly standing: StandingStreams
 }

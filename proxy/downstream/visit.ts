@@ -14,7 +14,8 @@ import { classify, isBatchAllowed, isModern } from './classify.ts'
 import type { LeanRequest } from './lean-request.ts'
 import { type Guest, HttpReply } from './reply.ts'
 import { isJson, type RequestHead } from './request-head.ts'
-import type { ServerRoute, Standing, VisitHost } from './services.ts'
+import type { ServerRoute, VisitHost } from './services.ts'
+import type { Standing } from './standing-streams.ts'
 
 /** One admitted HTTP request, from its body to the relay. It is also the relay's `Inbound`. */
 export class Visit implements BodyOwner, Guest, Inbound, Standing {

@@ -8,7 +8,7 @@ import { exitOnCrash } from '../crash.ts'
 import { failureOf } from '../failure.ts'
 import { toLogLevel } from '../log-level.ts'
 import { configOf } from '../settings.ts'
-import { mayGrow } from '../start-memory.ts'
+import { holdStreams, mayGrow } from '../start-memory.ts'
 import { version } from '../version.ts'
 import { ControlLink } from './control.ts'
 import { fleetLink } from './fleet.ts'
@@ -67,6 +67,7 @@ async function start(order: Extract<Order, { type: 'start' }>): Promise<void> {
       credentials,
       fleet: { link: fleetLink(word => report({ type: 'fleet', word })), tables: [...tables.values()] },
       onConfig: () => report({ type: 'config' }),
+      onManyStreams: holdStreams,
       ...(config.store === 'memory' && { store: sharedStore(config.workers) }),
     })
     // What was said while it started.
