@@ -68,9 +68,9 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
 }
 
-/** Of any number of values: a day has more of them than a call may have arguments. `-Infinity` of none. */
+/** Of any number of values: a day has more of them than a call may have arguments. `NaN` of none. */
 export function most(values: readonly number[]): number {
-  return values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
+  return values.reduce((a, b) => Math.max(a, b), values[0] ?? Number.NaN)
 }
 
 /**

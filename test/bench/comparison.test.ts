@@ -122,5 +122,6 @@ describe('drift', () => {
     assert.ok(leak > 6 && leak < 9, `${leak} %`)
     assert.equal(drift([1, 100, 100, 100, 100, 100]), 0)
     assert.equal(drift([1, 100, 100, 100, 100, 150]), 50)
+    assert.ok(Number.isNaN(drift([1])))
   })
 })

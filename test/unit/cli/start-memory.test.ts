@@ -42,3 +42,17 @@ it('the heap grows by half before V8 goes over all of it, and to twice its size 
   const { stdout } = spawnSync(process.execPath, ['--v8-options'], { encoding: 'utf8', timeout: 60_000 })
   for (const flag of told) assert.ok(stdout.includes(`${flag.split('=')[0]} (`), flag)
 })
+
+it('a growth that Node was started with stays as it is', () => {
+  const program = `
+    import { holdStreams, mayGrow } from ${JSON.stringify(MODULE)}
+    const set = flag => console.log(flag)
+    mayGrow(set)
+    holdStreams(true, set)
+  `
+  for (const flag of ['--heap-growing-percent=30', '--heap_growing_percent=30']) {
+    const args = [flag, '--input-type=module', '-e', program]
+    const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 })
+    assert.equal(stdout, '--semi-space-growth-factor=2\n')
+  }
+})
